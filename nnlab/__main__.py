@@ -1,0 +1,5 @@
+"""``python -m nnlab`` is the command ``nnlab``."""
+
+from nnlab.cli import main
+
+main()

@@ -1,0 +1,84 @@
+"""The notebook's way in: runs, histories and comparisons as DataFrames, networks as objects."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+
+from nnlab import app, journal
+from nnlab.build import build
+from nnlab.comparison import compare, find_runs, frame
+from nnlab.config import Config, validate
+from nnlab.errors import NnlabError
+from nnlab.network import Network, load
+from nnlab.training import evaluate as evaluate_part
+
+__all__ = ["Network", "compare", "evaluate", "history", "load", "run"]
+
+
+def run(overrides: Sequence[str] | Mapping[str, Any] = ()) -> pd.DataFrame:
+    """Train as ``nnlab train`` does, and return one row a run: directory, status, params and metrics.
+
+    Args:
+        overrides: as on the command line, ``["dataset=moons", "seed=3"]`` or ``{"dataset": "moons", "seed": 3}``;
+            with ``-m`` among them, commas make a sweep.
+
+    Raises:
+        NnlabError: the input was wrong, or a run failed (its record is in the outputs root all the same).
+    """
+    given = [f"{key}={value}" for key, value in overrides.items()] if isinstance(overrides, Mapping) else overrides
+    directory = app.train(list(given))
+    return frame(find_runs([directory]) if directory else [])
+
+
+def history(directory: str | Path) -> pd.DataFrame:
+    """Return a run's metrics, one row an epoch, from its journal; ``final/*`` and ``best/*`` stand in ``attrs``.
+
+    Raises:
+        NnlabError: the directory holds no run.
+    """
+    record = journal.read(Path(directory))
+    table = pd.DataFrame.from_dict(record.steps, orient="index").rename_axis("epoch")
+    once = [name for name in record.metrics if name.startswith(("final/", "best/"))]
+    table.attrs.update({name: record.metrics[name] for name in once})
+    return table.drop(columns=once)
+
+
+def evaluate(directory: str | Path, *, split: str = "test", checkpoint: str = "last") -> tuple[float, float, int]:
+    """Return (loss, accuracy, number of samples) of a run's checkpoint on a split of the run's own data.
+
+    Args:
+        directory: of the run.
+        split: ``train``, ``val`` or ``test``.
+        checkpoint: ``last``, ``best`` or an epoch's number.
+
+    Raises:
+        NnlabError: there is no such run, checkpoint or split.
+    """
+    config = saved_config(Path(directory))
+    stack = build([config])
+    if split not in stack.parts:
+        raise NnlabError(f"{stack.dataset.name} has no part {split!r} here; choose from {', '.join(stack.parts)}")
+    stack.network.load_state_dict(load(directory, checkpoint).sequential.state_dict())
+    loss, accuracy = evaluate_part(stack.network, stack.loss, stack.parts[split])
+    return float(loss[0]), float(accuracy[0]), stack.parts[split].size
+
+
+def saved_config(directory: Path) -> Config:
+    """Read a run's ``config.yaml``, as somebody else's data: only components that nnlab ships.
+
+    Raises:
+        NnlabError: it is missing, no YAML, or no valid config.
+    """
+    path = directory / "config.yaml"
+    try:
+        node = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise NnlabError(f"{path} can't be read: {str(error).splitlines()[0]}") from error
+    if not isinstance(node, dict):
+        raise NnlabError(f"{path} is no config")
+    return validate(node, shipped_only=True)

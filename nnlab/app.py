@@ -1,0 +1,142 @@
+"""App: the verb ``train``, from its command line to the last word on the terminal."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import hydra
+from hydra._internal.hydra import Hydra
+from hydra._internal.utils import get_args_parser
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig, open_dict
+
+from nnlab import journal, paths, runner, tables
+from nnlab.comparison import compare, frame
+from nnlab.compose import CONFIG_NAME, VERSION_BASE, compose_job, hydra_app, hydra_errors, job_from, register
+from nnlab.errors import NnlabError
+from nnlab.progress import Progress
+from nnlab.sweep.plan import name
+from nnlab.tracking import follower, store
+
+
+def train(arguments: Sequence[str]) -> Path | None:
+    """Run ``nnlab train`` with Hydra's arguments.
+
+    Returns:
+        the directory of the run or the sweep; None where a flag only asked to be shown something.
+
+    Raises:
+        NnlabError: the input was wrong, or a run failed.
+        KeyboardInterrupt: on Ctrl-C, when the records are closed.
+    """
+    options = get_args_parser().parse_args(list(arguments))
+    if options.experimental_rerun is not None:
+        raise NnlabError("--experimental-rerun reads a pickle, which can run anything: nnlab does not")
+    if any((options.help, options.hydra_help, options.cfg, options.info, options.shell_completion)):
+        _show(arguments)
+        return None
+    overrides = list(options.overrides)
+    with hydra_app(options.config_dir, options.config_path) as app:
+        config_name = options.config_name or CONFIG_NAME
+        if options.multirun or "hydra.mode=MULTIRUN" in overrides:
+            return _sweep(app, config_name, overrides)
+        job = compose_job(app, overrides, config_name)
+        runner.check(job)
+        directory = job.directory.resolve()
+        _say(f"run     {directory}")
+        _say_store(job.config.tracking.enabled)
+        app.run(config_name, task, overrides)
+        record = journal.read(directory)
+        shown = {key: record.metrics.get(f"final/{key}_accuracy") for key in ("train", "val", "test")}
+        _say("accuracy  " + "  ".join(f"{split} {value:.4f}" for split, value in shown.items() if value is not None))
+        _wait(job.config.tracking.enabled, [directory], job.config.tracking.wait_seconds)
+        return directory
+
+
+def task(composed: DictConfig) -> None:
+    """Do one job: what Hydra calls, in whatever process its launcher chose.
+
+    Raises:
+        NnlabError: the job can't be built, or the run failed.
+    """
+    hydra_node = HydraConfig.get()
+    with open_dict(composed):
+        composed.hydra = hydra_node
+    job = job_from(composed)
+    run_name, parent = runner.default_name(job), None
+    if hydra_node.mode is RunMode.MULTIRUN:
+        sweep = journal.read(job.directory.parent).run
+        run_name, parent = name(job.overrides, sweep["swept"]) or run_name, sweep["run_id"]
+    with Progress(run_name, runner.epochs(job)) as progress:
+        (outcome,) = runner.run([job], [job.directory], names=[run_name], parent=parent, progress=progress)
+    if outcome.status == "FAILED":
+        raise NnlabError(f"{run_name} FAILED: {outcome.reason}", exit_code=1)
+
+
+def _sweep(app: Hydra, config_name: str, overrides: list[str]) -> Path:
+    base = app.compose_config(config_name, [*overrides, "hydra.mode=MULTIRUN"], RunMode.MULTIRUN)
+    directory = Path(str(base.hydra.sweep.dir)).resolve()
+    _say(f"sweep   {directory}")
+    _say_store(base.tracking.enabled)
+    try:
+        app.multirun(config_name, task, [*overrides, "hydra.mode=MULTIRUN"])
+    finally:
+        children = sorted(path.parent for path in directory.glob(f"*/{journal.NAME}"))
+        if children:
+            tables.print_comparison(compare(runs=frame(children)))
+            _wait(base.tracking.enabled, [directory, *children], base.tracking.wait_seconds)
+    return directory
+
+
+def _wait(is_tracked: bool, directories: list[Path], seconds: float) -> None:
+    """Wait until the runs are in MLflow, and say how to look at them."""
+    if not is_tracked:
+        return
+    outputs = paths.outputs_dir()
+    started = time.monotonic()
+    with tables.console().status("mirroring into MLflow"):
+        is_mirrored = follower.wait(outputs, directories, seconds)
+    if is_mirrored:
+        _say(f"mirrored into MLflow, {time.monotonic() - started:.1f} s after the end of training")
+        _say("look at it with: nnlab ui")
+    else:
+        log = follower.log_path(outputs, store.uri(outputs))
+        _say(f"not mirrored within {seconds:g} s: all is kept in {outputs}, run `nnlab sync` (log: {log})")
+
+
+def _show(arguments: Sequence[str]) -> None:
+    """Let Hydra itself answer --help, --cfg, --info and the like."""
+    register()
+    with _command_line(arguments), hydra_errors():
+        hydra.main(str(paths.conf_dir()), CONFIG_NAME, VERSION_BASE)(task)()
+
+
+@contextmanager
+def _command_line(arguments: Sequence[str]) -> Iterator[None]:
+    """Give Hydra's main its arguments, and let errors come out of it instead of ending the process."""
+    argv, full = sys.argv, os.environ.get("HYDRA_FULL_ERROR")
+    sys.argv, os.environ["HYDRA_FULL_ERROR"] = ["nnlab", *arguments], "1"
+    try:
+        yield
+    finally:
+        sys.argv = argv
+        if full is None:
+            del os.environ["HYDRA_FULL_ERROR"]
+        else:
+            os.environ["HYDRA_FULL_ERROR"] = full
+
+
+def _say_store(is_tracked: bool) -> None:
+    uri = store.uri(paths.outputs_dir())
+    _say(f"store   {store.shown(uri) if is_tracked else 'none (tracking=none)'}")
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()

@@ -1,0 +1,175 @@
+"""Checkpoints: a folder of .npy files and a manifest, written whole or not at all.
+
+    epoch-000012/
+        0.weight.npy 0.bias.npy ...          parameters, by the names of PyTorch's state dict, weights [out, in]
+        optimizer.velocity.0.weight.npy ...  the optimiser's arrays
+        input.mean.npy input.std.npy         what the inputs are standardised with, where they are
+        manifest.json                        shape, dtype and SHA-256 of each; epoch, step, random states ...
+        manifest.sha256                      of manifest.json
+
+Nothing here can run code: arrays are read with ``allow_pickle=False``, from bytes whose hash has been checked.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nnlab.errors import NnlabError
+
+_MANIFEST, _SEAL = "manifest.json", "manifest.sha256"
+
+
+def write(folder: Path, arrays: Mapping[str, NDArray[Any]], manifest: Mapping[str, Any]) -> None:
+    """Write a checkpoint atomically; a valid one that is already there is kept.
+
+    Args:
+        folder: to be made, ``.../checkpoints/epoch-000012``.
+        arrays: name -> array.
+        manifest: what else is to be kept, JSON values; the arrays' shapes, dtypes and hashes are added as ``files``.
+
+    Raises:
+        OSError: the file system refuses; then nothing is left behind under the checkpoint's name.
+    """
+    if folder.exists():
+        if not problems(folder):
+            return
+        shutil.rmtree(folder)
+    temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
+    temporary.mkdir(parents=True)
+    try:
+        files = {}
+        for name, array in arrays.items():
+            buffer = io.BytesIO()
+            np.save(buffer, array, allow_pickle=False)
+            _write_synced(temporary / f"{name}.npy", buffer.getvalue())
+            files[f"{name}.npy"] = {
+                "shape": list(array.shape),
+                "dtype": array.dtype.name,
+                "sha256": hashlib.sha256(buffer.getbuffer()).hexdigest(),
+            }
+        text = json.dumps({**manifest, "files": files}, indent=2, sort_keys=True).encode()
+        _write_synced(temporary / _MANIFEST, text)
+        _write_synced(temporary / _SEAL, hashlib.sha256(text).hexdigest().encode())
+        _sync_directory(temporary)
+        temporary.rename(folder)
+        _sync_directory(folder.parent)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+
+
+def read(folder: Path) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+    """Read a checkpoint, every byte checked, and return ``(arrays, manifest)``.
+
+    Raises:
+        NnlabError: it is missing, incomplete or damaged; the text names the file.
+    """
+    manifest = read_manifest(folder)
+    arrays = {}
+    for name, entry in manifest["files"].items():
+        data = _read_bytes(folder / name)
+        if hashlib.sha256(data).hexdigest() != entry["sha256"]:
+            raise NnlabError(f"{folder / name} is damaged: its SHA-256 is not the manifest's")
+        array = np.load(io.BytesIO(data), allow_pickle=False)
+        if list(array.shape) != entry["shape"] or array.dtype.name != entry["dtype"]:
+            raise NnlabError(f"{folder / name} is {array.dtype.name} {list(array.shape)}, the manifest says otherwise")
+        arrays[name.removesuffix(".npy")] = array
+    return arrays, manifest
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """Read a checkpoint's manifest alone, checked against its seal.
+
+    Raises:
+        NnlabError: as for ``read``.
+    """
+    if not (folder / _MANIFEST).is_file():
+        raise NnlabError(f"{folder} is no checkpoint: there is no {_MANIFEST} in it")
+    text = _read_bytes(folder / _MANIFEST)
+    if hashlib.sha256(text).hexdigest().encode() != _read_bytes(folder / _SEAL):
+        raise NnlabError(f"{folder / _MANIFEST} is damaged: its SHA-256 is not the one in {_SEAL}")
+    manifest: dict[str, Any] = json.loads(text)
+    if any(Path(name).name != name or not name.endswith(".npy") for name in manifest["files"]):
+        raise NnlabError(f"{folder / _MANIFEST} names files outside its folder")
+    return manifest
+
+
+def problems(folder: Path) -> str | None:
+    """Return what is wrong with a checkpoint, or None."""
+    try:
+        read(folder)
+    except NnlabError as error:
+        return str(error)
+    return None
+
+
+def find(directory: Path, which: str = "last") -> Path:
+    """Return the folder of a run's last or best checkpoint; a checkpoint's own folder is returned as it is.
+
+    Args:
+        directory: a run's directory or a checkpoint's folder.
+        which: ``last``, ``best`` (as the last one's manifest says) or an epoch's number.
+
+    Raises:
+        NnlabError: there is none.
+    """
+    if (directory / _MANIFEST).is_file():
+        return directory
+    root = directory / "checkpoints"
+    folders = sorted(root.glob("epoch-*"))
+    if not folders:
+        raise NnlabError(f"{directory} holds no checkpoint: there is no checkpoints/epoch-... in it")
+    if which == "last":
+        return folders[-1]
+    epoch = read_manifest(folders[-1])["best"].get("epoch") if which == "best" else which
+    folder = root / name(int(epoch)) if str(epoch).isdecimal() else None
+    if folder not in folders:
+        have = ", ".join(str(int(folder.name.removeprefix("epoch-"))) for folder in folders)
+        raise NnlabError(f"{directory} holds no checkpoint {which!r}: choose last, best or an epoch of {have}")
+    return folder
+
+
+def remove(folder: Path) -> None:
+    """Delete a checkpoint: renamed first, so that a killed process leaves no half of one under its name."""
+    doomed = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
+    folder.rename(doomed)
+    shutil.rmtree(doomed)
+
+
+def name(epoch: int) -> str:
+    """Return the folder's name of an epoch's checkpoint."""
+    return f"epoch-{epoch:06d}"
+
+
+def _read_bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise NnlabError(f"{path} can't be read: {error.strerror}") from error
+
+
+def _write_synced(path: Path, data: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync_directory(path: Path) -> None:
+    if os.name == "nt":  # Windows can't open a directory
+        return
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

@@ -1,0 +1,165 @@
+"""The command line: one verb a function; each imports only what it needs."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from nnlab.errors import NnlabError
+
+_DESCRIPTION = "Experiment-tracking research harness for neural networks in plain NumPy."
+_EPILOG = """examples:
+  nnlab train dataset=moons activation=relu                  one run
+  nnlab train -m activation=tanh,relu seed='range(5)'        a sweep: every combination
+  nnlab train --help                                         every group, choice and key
+  nnlab compare                                              mean and spread over seeds
+  nnlab ui                                                   look at the runs in MLflow
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the command line and exit: 0, 1 if a run failed, 2 if the input was wrong, 130 on Ctrl-C."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        sys.exit(_dispatch(arguments))
+    except NnlabError as error:
+        sys.stderr.write(f"nnlab: {error}\n")
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.stderr.write("nnlab: interrupted\n")
+        sys.exit(130)
+    except BrokenPipeError:  # whoever read our output has gone (| head)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+
+
+def _dispatch(arguments: list[str]) -> int:
+    if arguments[:1] == ["train"]:  # its arguments are Hydra's
+        return _train(arguments[1:])
+    if arguments[:1] in (["-sc"], ["--shell-completion"]):  # the shell's completion calls us without the verb
+        os.environ["COMP_LINE"] = os.environ.get("COMP_LINE", "").replace(" train ", " ", 1)
+        return _train(arguments)
+    options = _parser().parse_args(arguments)
+    code: int = options.function(options)
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="nnlab", description=_DESCRIPTION, epilog=_EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    verbs = parser.add_subparsers(required=True, metavar="verb")
+    verbs.add_parser("train", help="compose a configuration, train, record (-m for a sweep)", add_help=False)
+
+    sync = verbs.add_parser("sync", help="mirror runs into MLflow")
+    sync.add_argument("--follow", action="store_true", help="go on, mirroring runs as they train")
+    sync.add_argument("--exit-when-idle", action="store_true", help="with --follow: end when nothing is left to do")
+    sync.set_defaults(function=_sync)
+
+    compare = verbs.add_parser("compare", help="mean and spread of a metric for each setting")
+    compare.add_argument("where", nargs="*", metavar="DIR", help="sweeps or runs; default: the newest run's experiment")
+    compare.add_argument("--experiment", metavar="NAME", help="only the runs of this experiment")
+    compare.add_argument("--metric", help="default: final/test_accuracy")
+    compare.add_argument("--json", type=Path, metavar="FILE", help="write the table there as well")
+    compare.set_defaults(function=_compare)
+
+    evaluate = verbs.add_parser("evaluate", help="loss and accuracy of a run's checkpoint on a split")
+    evaluate.add_argument("directory", type=Path, metavar="DIR", help="of a run")
+    evaluate.add_argument("--split", choices=("train", "val", "test"), default="test")
+    evaluate.add_argument("--checkpoint", default="last", metavar="WHICH", help="last (default), best or an epoch")
+    evaluate.set_defaults(function=_evaluate)
+
+    ui = verbs.add_parser("ui", help="open MLflow's UI on the runs")
+    ui.add_argument("--port", type=int, help="default: the next free one from 5000")
+    ui.add_argument("--no-browser", action="store_true", help="only print the URL")
+    ui.set_defaults(function=_ui)
+
+    data = verbs.add_parser("data", help="fetch, list or verify data sets")
+    actions = data.add_subparsers(required=True, metavar="action")
+    fetch = actions.add_parser("fetch", help="download and verify a data set")
+    fetch.add_argument("name", help="mnist")
+    fetch.set_defaults(function=_data_fetch)
+    actions.add_parser("list", help="which data sets there are, and where").set_defaults(function=_data_list)
+    actions.add_parser("verify", help="check every file's SHA-256").set_defaults(function=_data_verify)
+    return parser
+
+
+def _train(arguments: list[str]) -> int:
+    from nnlab.app import train
+
+    train(arguments)
+    return 0
+
+
+def _sync(options: argparse.Namespace) -> int:
+    from nnlab import paths
+    from nnlab.tracking import store, sync
+
+    if options.exit_when_idle and not options.follow:
+        raise NnlabError("--exit-when-idle goes with --follow")
+    outputs = paths.outputs_dir()
+    _report(f"outputs {outputs}")
+    _report(f"store   {store.shown(store.uri(outputs))}")
+    if options.follow:
+        return sync.follow(outputs, _report, exit_when_idle=options.exit_when_idle)
+    return 1 if sync.sync(outputs, _report) else 0
+
+
+def _compare(options: argparse.Namespace) -> int:
+    from nnlab import tables
+    from nnlab.comparison import compare
+
+    result = compare(*options.where, experiment=options.experiment, metric=options.metric)
+    tables.print_comparison(result)
+    if options.json:
+        result.to_json(options.json, orient="records", indent=2)
+        _report(f"written to {options.json.resolve()}")
+    return 0
+
+
+def _evaluate(options: argparse.Namespace) -> int:
+    from nnlab.api import evaluate
+
+    loss, accuracy, samples = evaluate(options.directory, split=options.split, checkpoint=options.checkpoint)
+    _report(f"{options.split}  loss {loss:.6f}  accuracy {accuracy:.6f}  ({samples} samples)")
+    return 0
+
+
+def _ui(options: argparse.Namespace) -> int:
+    from nnlab import paths
+    from nnlab.ui import ui
+
+    return ui(paths.outputs_dir(), _report, port=options.port, browser=not options.no_browser)
+
+
+def _data_fetch(options: argparse.Namespace) -> int:
+    from nnlab.data import registry
+
+    registry.fetch(options.name, _report)
+    return 0
+
+
+def _data_list(options: argparse.Namespace) -> int:  # noqa: ARG001 - every verb takes its options
+    from nnlab.data import registry
+
+    for row in registry.status():
+        size = f"{row.bytes / 1e6:.1f} MB" if row.bytes else ""
+        _report(f"{row.name:8} {'present' if row.present else 'absent':8} {size:>8}  {row.path}")
+    return 0
+
+
+def _data_verify(options: argparse.Namespace) -> int:  # noqa: ARG001 - every verb takes its options
+    from nnlab.data import registry
+
+    rows = registry.verify()
+    for row in rows:
+        _report(f"{row.name:8} {row.state:8} {row.file}")
+    return 1 if any(row.state == "wrong" for row in rows) else 0
+
+
+def _report(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()

@@ -1,0 +1,164 @@
+"""Component: what a config group's YAML describes, a ``_target_`` and its arguments.
+
+The target's own signature is the schema: its keyword-only arguments are what a config may set, with their types; what
+comes before them (the network, a random generator, sizes) is passed in by whoever builds it.
+"""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import importlib
+import inspect
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import pydantic
+from pydantic import BaseModel, ConfigDict, Field
+
+from nnlab import paths
+from nnlab.errors import NnlabError
+
+
+class Component(BaseModel):
+    """One node of the config: ``_target_`` plus the arguments of the target, as extras."""
+
+    model_config = ConfigDict(extra="allow", strict=True, allow_inf_nan=False)
+
+    target: str = Field(alias="_target_")
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """The arguments of the target."""
+        return dict(self.model_extra or {})
+
+    def check(self, where: str) -> None:
+        """Check the arguments against the target's signature.
+
+        Args:
+            where: the node's place in the config, for messages: ``optimizer``.
+
+        Raises:
+            NnlabError: no such target, an argument it doesn't take, lacks, or of the wrong type.
+        """
+        validated(_arguments_model(self.target, where), self.arguments, where, own_keys=type(self).model_fields)
+
+    def check_shipped(self, where: str) -> None:
+        """Refuse what ``conf/`` doesn't ship: a saved config or checkpoint is somebody else's data.
+
+        Raises:
+            NnlabError: the target is not one of ours.
+        """
+        if self.target not in shipped_targets():
+            raise NnlabError(f"{where} names the target {self.target!r}, which nnlab does not ship: it is not loaded")
+
+    def build(self, where: str, *injected: Any, **overriding: Any) -> Any:
+        """Call the target with the injected positional arguments and the config's.
+
+        Raises:
+            NnlabError: the target refuses (a ValueError), or calling it is a mistake of the config.
+        """
+        try:
+            return locate(self.target, where)(*injected, **(self.arguments | overriding))
+        except ValueError as error:
+            raise NnlabError(f"{where}: {error}") from error
+
+    def factory(self, where: str) -> functools.partial[Any]:
+        """Return the target with the config's arguments filled in, to be called with the injected ones."""
+        return functools.partial(locate(self.target, where), **self.arguments)
+
+
+def locate(target: str, where: str) -> Any:
+    """Import what a dotted path names.
+
+    Raises:
+        NnlabError: there is no such thing.
+    """
+    module, _, name = target.rpartition(".")
+    try:
+        found = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise NnlabError(f"{where}._target_={target!r}: there is no such function or class ({error})") from error
+    if not callable(found):
+        raise NnlabError(f"{where}._target_={target!r} is no function or class")
+    return found
+
+
+@functools.cache
+def shipped_targets() -> frozenset[str]:
+    """Return the exact targets that ``conf/`` ships: the only ones that a saved config or checkpoint may name."""
+    texts = (path.read_text(encoding="utf-8") for path in paths.conf_dir().rglob("*.yaml"))
+    return frozenset(target for text in texts for target in re.findall(r"^_target_:\s*(\S+)", text, re.MULTILINE))
+
+
+def validated(
+    model: type[BaseModel], values: Mapping[str, Any], where: str = "", own_keys: Iterable[str] = ()
+) -> BaseModel:
+    """Validate values with a pydantic model.
+
+    Args:
+        model: the schema.
+        values: what to check.
+        where: the place of the values in the whole config.
+        own_keys: further keys of that place, for the list of choices.
+
+    Raises:
+        NnlabError: one line about the first thing that is wrong.
+    """
+    try:
+        return model.model_validate(values)
+    except pydantic.ValidationError as error:
+        first = error.errors(include_url=False)[0]
+    path = [str(part) for part in first["loc"]]
+    if first["type"] == "extra_forbidden":
+        known = {**{key: None for key in own_keys if key != "target"}, **_keys_at(model, path[:-1])}
+        raise NnlabError(unknown_key(".".join([where, *path]).strip("."), known))
+    # A union names its failed member last; the key is what comes before it.
+    key = ".".join([where, *[part for part in path if re.fullmatch(r"[\w]+", part)][: _depth(values, path)]]).strip(".")
+    if first["type"] == "missing":
+        raise NnlabError(f"{key} is missing: give it a value")
+    raise NnlabError(f"{key}={first['input']!r}: {first['msg'][0].lower()}{first['msg'][1:]}")
+
+
+def unknown_key(key: str, known: Iterable[str]) -> str:
+    """Return the line about a key that isn't there: what was meant, perhaps, and which there are."""
+    parent, _, last = key.rpartition(".")
+    known = sorted(known)
+    meant = difflib.get_close_matches(last, known, n=1)
+    return (
+        f"{key}: there is no such key{f' in {parent}' if parent else ''}; "
+        f"{f'did you mean {meant[0]}? ' if meant else ''}choose from {', '.join(known) or 'none'}"
+    )
+
+
+def _depth(values: Mapping[str, Any], path: list[str]) -> int:
+    """Return how many parts of an error's path are keys of the config, and not names of pydantic's."""
+    node: Any = values
+    for depth, part in enumerate(path):
+        if not isinstance(node, Mapping) or part not in node:
+            return depth if depth else 1
+        node = node[part]
+    return len(path)
+
+
+def _keys_at(model: type[BaseModel], path: list[str]) -> dict[str, None]:
+    for part in path:
+        annotation = model.model_fields[part].annotation
+        if not (inspect.isclass(annotation) and issubclass(annotation, BaseModel)):
+            return {}
+        model = annotation
+    return {field.alias or name: None for name, field in model.model_fields.items() if field.alias != "_target_"}
+
+
+@functools.cache
+def _arguments_model(target: str, where: str) -> type[BaseModel]:
+    """Return the schema of a target's keyword-only arguments."""
+    signature = inspect.signature(locate(target, where), eval_str=True)
+    fields: dict[str, Any] = {
+        name: (parameter.annotation, ... if parameter.default is parameter.empty else parameter.default)
+        for name, parameter in signature.parameters.items()
+        if parameter.kind is parameter.KEYWORD_ONLY
+    }
+    config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+    return pydantic.create_model("Arguments", __config__=config, **fields)

@@ -1,0 +1,175 @@
+"""Composition: from Hydra's overrides to a Job, and Hydra's errors to one line each."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from hydra import version
+from hydra._internal.hydra import Hydra
+from hydra._internal.utils import create_config_search_path
+from hydra.core.config_search_path import SearchPathQuery
+from hydra.core.config_store import ConfigStore
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException, OverrideParseException
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from nnlab import paths
+from nnlab.components import unknown_key
+from nnlab.config import Config, validate
+from nnlab.errors import NnlabError
+
+CONFIG_NAME = "config"
+VERSION_BASE = "1.3"
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run to be done.
+
+    Attributes:
+        config: validated.
+        choices: group -> name of the choice.
+        overrides: as given on the command line.
+        directory: the run's own.
+    """
+
+    config: Config
+    choices: dict[str, str]
+    overrides: tuple[str, ...]
+    directory: Path
+
+
+def register() -> None:
+    """Tell Hydra about our resolvers and about ``experiments/`` as the group ``experiment``.
+
+    Called once for each command: every call gives a new stamp, the name of the run's or sweep's directory.
+    """
+    stamp = f"{datetime.now():%Y-%m-%d_%H-%M-%S}-{uuid.uuid4().hex[:6]}"  # local time, and no ':' for Windows
+    OmegaConf.register_new_resolver("nnlab.outputs", lambda: str(paths.outputs_dir()), replace=True)
+    OmegaConf.register_new_resolver("nnlab.stamp", lambda: stamp, replace=True)
+    store = ConfigStore.instance()
+    for path in sorted(paths.experiments_dir().glob("*.yaml")):
+        # The group's folder has another name than the group, so Hydra's search path can't find it by itself.
+        store.store(group="experiment", name=path.stem, node=OmegaConf.load(path), package="_global_", provider="nnlab")
+
+
+@contextmanager
+def hydra_app(config_dir: str | None = None, config_path: str | None = None) -> Iterator[Hydra]:
+    """Give Hydra's own application object, with our configs on its search path.
+
+    What it raises inside the block comes out as one line.
+
+    Args:
+        config_dir: a further folder of configs, searched first.
+        config_path: instead of the shipped ``conf/``.
+
+    Raises:
+        NnlabError: whatever is wrong with the configuration.
+    """
+    for given in (config_dir, config_path):
+        if given is not None and not Path(given).is_dir():
+            raise NnlabError(f"{given}: there is no such folder of configs")
+    register()
+    search_path = create_config_search_path(str(Path(config_path).resolve()) if config_path else str(paths.conf_dir()))
+    if config_dir is not None:
+        anchor = SearchPathQuery(provider="schema")
+        search_path.prepend("command-line", f"file://{Path(config_dir).resolve()}", anchor)
+    GlobalHydra.instance().clear()
+    version.setbase(VERSION_BASE)
+    with hydra_errors():
+        yield Hydra.create_main_hydra2("train", search_path)
+
+
+@contextmanager
+def hydra_errors() -> Iterator[None]:
+    """Turn what Hydra and OmegaConf raise into one line, and leave nothing of Hydra's behind."""
+    try:
+        yield
+    except (HydraException, OmegaConfBaseException) as error:
+        raise explain(error) from error
+    finally:
+        GlobalHydra.instance().clear()
+
+
+def compose_job(hydra: Hydra, overrides: Sequence[str], config_name: str = CONFIG_NAME) -> Job:
+    """Compose and validate one run's config, writing nothing.
+
+    Raises:
+        HydraException, OmegaConfBaseException: it can't be composed.
+        NnlabError: one line about the first thing that is wrong with it.
+    """
+    return job_from(hydra.compose_config(config_name, list(overrides), RunMode.RUN, with_log_configuration=False))
+
+
+def job_from(composed: DictConfig) -> Job:
+    """Return the validated job of a composed config, its ``hydra`` node included.
+
+    Raises:
+        OmegaConfBaseException: an interpolation can't be resolved.
+        NnlabError: one line about the first thing that is wrong.
+    """
+    hydra = composed.hydra
+    before = HydraConfig.instance().cfg
+    HydraConfig.instance().set_config(composed)  # what ${hydra:...} looks at
+    try:
+        node = OmegaConf.to_container(
+            OmegaConf.masked_copy(composed, [str(key) for key in composed if key != "hydra"]),
+            resolve=True,
+            throw_on_missing=True,
+        )
+        directory = Path(str(hydra.runtime.get("output_dir") or hydra.run.dir))
+    finally:
+        HydraConfig.instance().cfg = before
+    assert isinstance(node, dict)  # noqa: S101 - a DictConfig gives a dict
+    config = validate({str(key): value for key, value in node.items() if key != "experiment"})
+    chosen = {str(group): name for group, name in hydra.runtime.choices.items() if not str(group).startswith("hydra/")}
+    return Job(
+        config,
+        {group: str(name) for group, name in chosen.items() if name is not None},
+        tuple(str(override) for override in hydra.overrides.task),
+        directory,
+    )
+
+
+def explain(error: Exception) -> NnlabError:
+    """Return what Hydra or OmegaConf raised as an error of one line that lists the choices."""
+    text = str(error)
+    first = text.splitlines()[0].strip() if text else type(error).__name__
+    if several := re.search(r"(?:Ambiguous value for argument|Sweep parameters) '([^']+)'", text):
+        return NnlabError(f"{several[1]}: several values: add -m for a sweep, or write a list as key=[a,b]")
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file:
+        group, _, name = error.missing_cfg_file.rpartition("/")
+        choices = ", ".join(sorted(error.options or ()))
+        return NnlabError(f"{group}={name}: there is no such choice; choose from {choices}" if group else first)
+    if isinstance(error, OverrideParseException):
+        return NnlabError(f"{error.override!r} is no override: {first}; write key=value or group=choice")
+    if isinstance(error, ConfigCompositionException) and (found := re.search(r"[Oo]verride '?([^'\s]+?)'?\.", text)):
+        key = found[1].partition("=")[0].lstrip("+~")
+        cause = error.__cause__
+        if cause is not None and "not in struct" in str(cause):
+            return NnlabError(unknown_key(key, _known_keys(key)))
+        if "defaults list" in text or "append" in text:
+            return NnlabError(unknown_key(key, _known_keys(key)))
+        return NnlabError(f"{key}: {str(cause or first).splitlines()[0]}")
+    return NnlabError(first)
+
+
+def _known_keys(key: str) -> list[str]:
+    """Return the keys beside ``key`` in the default config."""
+    node: Any = GlobalHydra.instance().config_loader().load_configuration(CONFIG_NAME, [], RunMode.RUN)
+    for part in key.split(".")[:-1]:
+        if not OmegaConf.is_dict(node) or part not in node:
+            return []
+        node = node._get_node(part)
+    hidden = ("_target_", "hydra")
+    return [str(name) for name in node if name not in hidden] if OmegaConf.is_dict(node) else []

@@ -1,0 +1,178 @@
+"""Journal: what happened to a run, one JSON object a line, append only.
+
+The journal is the run's record; MLflow's copy, ``history.csv`` and the tables of ``compare`` are derived from it.
+Every line has a ``type`` and a ``timestamp`` (milliseconds since 1970):
+
+    run       run_id, name, experiment, parent, user, tags, ... : once, first
+    params    params: {name: value}
+    metrics   step, metrics: {name: number}; NaN and infinities are written as strings
+    artifact  path: a file or folder, relative to the run's directory
+    pruned    path: an artifact that has been deleted again
+    status    status: FINISHED | FAILED | KILLED, reason: once, last
+
+Whoever writes a journal holds its lock. So a journal without a status is that of a running run while it is locked, and
+that of a dead one otherwise. Each line is a single ``write`` to a file opened for appending: a killed process leaves
+whole lines and at most one torn one at the end.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from nnlab import locks
+from nnlab.errors import NnlabError
+
+NAME = "journal.jsonl"
+
+Status = Literal["RUNNING", "FINISHED", "FAILED", "KILLED"]
+Event = dict[str, Any]
+
+
+class Journal:
+    """The writing end.
+
+    Args:
+        directory: of the run; made if it isn't there.
+
+    Raises:
+        NnlabError: another process is writing this journal.
+
+    Attributes:
+        seconds: time spent in writing so far.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        directory.mkdir(parents=True, exist_ok=True)
+        self.path = directory / NAME
+        self.seconds = 0.0
+        self._fd = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o644)
+        if not locks.lock(self._fd, seconds=1):  # a reader that looks whether we live holds it for a moment
+            os.close(self._fd)
+            raise NnlabError(f"{self.path} is being written by another process: a run has one trainer at a time")
+
+    def write(self, type: str, **fields: Any) -> None:  # noqa: A002 - the key in the file
+        """Append one line.
+
+        Raises:
+            OSError: the file system refuses; nothing is swallowed.
+        """
+        started = time.perf_counter()
+        event = {"type": type, "timestamp": time.time_ns() // 1_000_000, **fields}
+        line = json.dumps(event, separators=(",", ":"), allow_nan=False).encode() + b"\n"
+        if os.write(self._fd, line) != len(line):
+            raise OSError(f"{self.path}: only a part of a line could be written; is the disk full?")
+        self.seconds += time.perf_counter() - started
+
+    def metrics(self, step: int, values: Mapping[str, float]) -> None:
+        """Append the metrics of one step (the epoch; for ``update/*`` the update)."""
+        self.write("metrics", step=step, metrics={name: encode(value) for name, value in values.items()})
+
+    def close(self, status: Status, reason: str | None = None) -> None:
+        """Append the status and let go of the lock."""
+        try:
+            self.write("status", status=status, reason=reason)
+        finally:
+            os.close(self._fd)
+
+
+def encode(value: float) -> float | str:
+    """Return a number as JSON can hold it: NaN and infinities as the strings "NaN", "Infinity", "-Infinity"."""
+    value = float(value)
+    if math.isfinite(value):
+        return value
+    return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+
+
+@dataclass
+class Record:
+    """A whole journal, read.
+
+    Attributes:
+        directory: of the run.
+        run: the fields of the ``run`` line; empty if there is none yet.
+        params: name -> value.
+        steps: step -> {name: value}, in the order written; a step written twice keeps its last values.
+        artifacts: paths relative to the directory, without those pruned.
+        status: RUNNING while the writer lives; KILLED if it died without a word.
+        reason: of FAILED or KILLED.
+        ended: timestamp of the last line, ms.
+    """
+
+    directory: Path
+    run: Event = field(default_factory=dict)
+    params: dict[str, Any] = field(default_factory=dict)
+    steps: dict[int, dict[str, float]] = field(default_factory=dict)
+    artifacts: list[str] = field(default_factory=list)
+    status: Status = "RUNNING"
+    reason: str | None = None
+    ended: int = 0
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """The last value of every metric."""
+        return {name: value for values in self.steps.values() for name, value in values.items()}
+
+    def add(self, event: Event) -> None:
+        """Take one more line into account."""
+        self.ended = max(self.ended, event["timestamp"])
+        match event["type"]:
+            case "run":
+                self.run = event
+            case "params":
+                self.params |= event["params"]
+            case "metrics" if not any(name.startswith("update/") for name in event["metrics"]):
+                values = {name: float(value) for name, value in event["metrics"].items()}
+                self.steps.setdefault(event["step"], {}).update(values)
+            case "artifact" if event["path"] not in self.artifacts:
+                self.artifacts.append(event["path"])
+            case "pruned" if event["path"] in self.artifacts:
+                self.artifacts.remove(event["path"])
+            case "status":
+                self.status, self.reason = event["status"], event["reason"]
+
+
+def read_events(path: Path, offset: int = 0) -> Iterator[tuple[Event, int]]:
+    """Yield each whole line from ``offset`` (bytes) on, with the offset behind it; a torn last line is left alone.
+
+    Raises:
+        NnlabError: a whole line is not a JSON object of ours.
+    """
+    with path.open("rb") as file:
+        file.seek(offset)
+        for line in file:
+            if not line.endswith(b"\n"):
+                return
+            offset += len(line)
+            try:
+                event = json.loads(line)
+                event["type"], event["timestamp"]
+            except (ValueError, TypeError, KeyError) as error:
+                raise NnlabError(
+                    f"{path} is damaged: the line that ends at byte {offset} is no event of ours"
+                ) from error
+            yield event, offset
+
+
+def read(directory: Path) -> Record:
+    """Read a run's whole journal.
+
+    Raises:
+        NnlabError: there is none, or it is damaged.
+    """
+    path = directory / NAME
+    if not path.is_file():
+        raise NnlabError(f"{directory} holds no run: there is no {NAME} in it")
+    record = Record(directory)
+    is_dead = not locks.is_locked(path)  # asked first: a run that closes while we read has then a status
+    for event, _ in read_events(path):
+        record.add(event)
+    if record.status == "RUNNING" and is_dead:
+        record.status, record.reason = "KILLED", "the process died without closing the run"
+    return record

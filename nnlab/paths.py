@@ -1,0 +1,28 @@
+"""Where things are: the configs that nnlab ships, and the outputs root."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+_PACKAGE = Path(__file__).resolve().parent
+
+
+def conf_dir() -> Path:
+    """Return the folder of the Hydra configs: a checkout's own ``conf/``, else the copy inside the wheel."""
+    return _shipped("conf")
+
+
+def experiments_dir() -> Path:
+    """Return the folder of the experiments, likewise."""
+    return _shipped("experiments")
+
+
+def outputs_dir() -> Path:
+    """Return the absolute outputs root: ``$NNLAB_OUTPUTS``, else ``outputs`` in the current directory."""
+    return Path(os.environ.get("NNLAB_OUTPUTS") or "outputs").expanduser().resolve()
+
+
+def _shipped(name: str) -> Path:
+    checkout = _PACKAGE.parent
+    return checkout / name if (checkout / "pyproject.toml").is_file() else _PACKAGE / name

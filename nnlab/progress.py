@@ -1,0 +1,79 @@
+"""Progress: what a run shows while it trains: a bar on a terminal, plain lines in a pipe or a file."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+
+import numpy as np
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bar
+
+from nnlab.training import EpochResult
+
+_LINES = 20  # about so many lines a run where there is no terminal
+_REFRESH_SECONDS = 0.1
+
+
+class Progress:
+    """Shows the epochs of one run, or of a stack as its mean; a context manager.
+
+    Args:
+        title: of the run.
+        epochs: its length.
+        console: where to; by default the standard output.
+    """
+
+    def __init__(self, title: str, epochs: int, console: Console | None = None) -> None:
+        self.title, self.epochs = title, epochs
+        self.console = console or Console()
+        self._started = self._shown = time.perf_counter()
+        self._bar: Bar | None = None
+        if self.console.is_terminal:
+            columns = (
+                TextColumn("{task.description}"),
+                BarColumn(bar_width=24),
+                MofNCompleteColumn(),
+                TextColumn("{task.fields[numbers]}"),
+                TimeRemainingColumn(),
+            )
+            self._bar = Bar(*columns, console=self.console)
+            self._task = self._bar.add_task(title, total=epochs, numbers="")
+
+    def __enter__(self) -> Progress:
+        if self._bar:
+            self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._bar:
+            self._bar.stop()
+
+    def epoch(self, result: EpochResult) -> None:
+        """Show one epoch, if it is time to."""
+        is_last = result.epoch == self.epochs
+        now = time.perf_counter()
+        if self._bar:
+            if is_last or now - self._shown > _REFRESH_SECONDS:
+                self._shown = now
+                self._bar.update(self._task, completed=result.epoch, numbers=self._numbers(result))
+        elif is_last or result.epoch % max(1, self.epochs // _LINES) == 0:
+            width = len(str(self.epochs))
+            line = f"{self.title}  epoch {result.epoch:>{width}}/{self.epochs}  {self._numbers(result)}"
+            self.console.print(line, soft_wrap=True, highlight=False, markup=False)
+
+    def _numbers(self, result: EpochResult) -> str:
+        """Return loss and accuracy, on val rather than on test rather than on the training batches, and the speed."""
+        splits = [split for split in ("val", "test", "train") if f"{split}/loss" in result.metrics]
+        parts = []
+        if splits:
+            loss, accuracy = (float(np.mean(result.metrics[f"{splits[0]}/{name}"])) for name in ("loss", "accuracy"))
+            parts.append(f"{splits[0]} loss {loss:.4f}  accuracy {accuracy:.4f}")
+        if result.epoch:
+            rate = result.epoch / (time.perf_counter() - self._started)
+            left = (self.epochs - result.epoch) / rate
+            parts.append(f"{rate:.3g} epochs/s" + ("" if self._bar else f"  {left:.0f} s left"))
+        return "  ".join(parts)

@@ -1,0 +1,167 @@
+"""Recorder: keeps one run's record while it trains: journal, checkpoints, plots."""
+
+from __future__ import annotations
+
+import csv
+import getpass
+import logging
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+from numpy.typing import NDArray
+
+from nnlab import checkpoint, environment
+from nnlab.compose import Job
+from nnlab.config import params
+from nnlab.hashing import code_version
+from nnlab.journal import Journal, Status
+from nnlab.training import EpochResult
+
+log = logging.getLogger(__name__)
+
+AUTO_SECONDS = 30.0
+"""``checkpoint.every=auto``: the time between two checkpoints."""
+
+Snapshot = Callable[[], tuple[dict[str, NDArray[Any]], dict[str, Any]]]
+
+
+class Recorder:
+    """The record of one run, from the moment its directory is there until it is closed.
+
+    Args:
+        job: what is run.
+        directory: the run's own.
+        name: of the run, for people.
+        parent: run id of the sweep it belongs to.
+        header: what else the ``run`` line carries: data set, hashes, length.
+        threads: BLAS threads used.
+    """
+
+    def __init__(
+        self, job: Job, directory: Path, name: str, parent: str | None, header: Mapping[str, Any], threads: int
+    ) -> None:
+        self.job, self.directory, self.name, self.threads = job, directory, name, threads
+        self.journal = Journal(directory)
+        self.steps: dict[int, dict[str, float]] = {}
+        self.best: dict[str, Any] = {}
+        self._best_arrays: tuple[dict[str, NDArray[Any]], dict[str, Any]] | None = None
+        self._written: list[int] = []
+        self._last_checkpoint = time.monotonic()
+        self.recording_seconds = 0.0
+        config = job.config
+        self.journal.write(
+            "run",
+            run_id=uuid.uuid4().hex,
+            name=name,
+            experiment=config.experiment_name,
+            parent=parent,
+            user=getpass.getuser(),
+            tracking=config.tracking.model_dump(exclude={"target"}) if config.tracking.enabled else None,
+            environment=environment.versions(),
+            overrides=list(job.overrides),
+            tags={
+                "nnlab.config_hash": config.config_hash(threads),
+                "nnlab.code_version": code_version(),
+                "seed": str(config.seed),
+                **environment.git_tags(),
+            },
+            **header,
+        )
+        used = {**params(config, job.choices), "training.blas_threads": threads}
+        self.journal.write("params", params=used)
+        text = yaml.safe_dump(config.to_dict(), sort_keys=False)
+        (directory / "config.yaml").write_text(text, encoding="utf-8")
+        self.journal.write("artifact", path="config.yaml")
+        log.info("run %s in %s", name, directory)
+
+    def epoch(self, result: EpochResult, replica: int, snapshot: Snapshot) -> None:
+        """Record one epoch of this run, and a checkpoint where one is due.
+
+        Args:
+            result: of the whole stack.
+            replica: which of it is this run.
+            snapshot: gives copies of the run's arrays, and the manifest's entries.
+        """
+        started = time.perf_counter()
+        values = {name: float(of_stack[replica]) for name, of_stack in result.metrics.items()}
+        for update in result.updates:
+            of_update = {"update/loss": update.loss[replica], "update/accuracy": update.accuracy[replica]}
+            self.journal.metrics(update.step, of_update)
+        self.journal.metrics(result.epoch, values)
+        self.steps[result.epoch] = values
+        is_best = values.get("val/loss", np.inf) < self.best.get("val/loss", np.inf)
+        if is_best:
+            chosen = {name: value for name, value in values.items() if name.startswith(("val/", "test/"))}
+            self.best = {"epoch": result.epoch, **chosen}
+        keep_best = is_best and self.job.config.checkpoint.every is not None
+        if keep_best or self._is_due(result.epoch):
+            arrays, manifest = snapshot()
+            if keep_best:
+                self._best_arrays = arrays, {**manifest, "best": dict(self.best)}
+            if self._is_due(result.epoch):
+                self._checkpoint(arrays, manifest)
+        self.recording_seconds += time.perf_counter() - started
+
+    def finish(self, final: Mapping[str, float], step: int, snapshot: Snapshot) -> None:
+        """Record the end of training: the last checkpoint and the ``final/*`` and ``best/*`` metrics."""
+        started = time.perf_counter()
+        arrays, manifest = snapshot()
+        self._checkpoint(arrays, manifest)
+        summary = {**final, **{f"best/{name.replace('/', '_')}": value for name, value in self.best.items()}}
+        self.journal.metrics(step, summary)
+        self.recording_seconds += time.perf_counter() - started
+
+    def artifact(self, name: str, write: Callable[[Path], object]) -> None:
+        """Make a file of the run with ``write`` and journal it."""
+        path = self.directory / name
+        path.parent.mkdir(exist_ok=True)
+        write(path)
+        self.journal.write("artifact", path=name)
+
+    def history(self, path: Path) -> None:
+        """Write every epoch's metrics as CSV, a row an epoch."""
+        names = list(dict.fromkeys(name for values in self.steps.values() for name in values))
+        with path.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            writer.writerow(["epoch", *names])
+            writer.writerows([epoch, *(values.get(name, "") for name in names)] for epoch, values in self.steps.items())
+
+    def close(self, status: Status, reason: str | None = None) -> None:
+        """Close the run."""
+        log.info("%s%s", status, f": {reason}" if reason else "")
+        self.journal.close(status, reason)
+
+    def _is_due(self, epoch: int) -> bool:
+        every = self.job.config.checkpoint.every
+        if epoch == 0:
+            return True
+        if every == "auto":
+            return time.monotonic() - self._last_checkpoint > AUTO_SECONDS
+        return every is not None and epoch % every == 0
+
+    def _checkpoint(self, arrays: dict[str, NDArray[Any]], manifest: dict[str, Any]) -> None:
+        """Write a checkpoint, the best one so far as well, and remove those that are no longer wanted."""
+        self._last_checkpoint = time.monotonic()
+        if self._best_arrays is not None:
+            self._write_checkpoint(*self._best_arrays)
+            self._best_arrays = None
+        self._write_checkpoint(arrays, {**manifest, "best": dict(self.best)})
+        wanted = {0, manifest["epoch"], self.best.get("epoch", 0)}
+        if self.job.config.checkpoint.keep == "best":
+            for epoch in [epoch for epoch in self._written if epoch not in wanted]:
+                self._written.remove(epoch)
+                checkpoint.remove(self.directory / "checkpoints" / checkpoint.name(epoch))
+                self.journal.write("pruned", path=f"checkpoints/{checkpoint.name(epoch)}")
+
+    def _write_checkpoint(self, arrays: dict[str, NDArray[Any]], manifest: dict[str, Any]) -> None:
+        epoch = manifest["epoch"]
+        if epoch in self._written:
+            return
+        checkpoint.write(self.directory / "checkpoints" / checkpoint.name(epoch), arrays, manifest)
+        self._written.append(epoch)
+        self.journal.write("artifact", path=f"checkpoints/{checkpoint.name(epoch)}")

@@ -1,0 +1,240 @@
+"""Run: the composition root. From jobs to trained networks and their records."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import signal
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nnlab import environment, paths
+from nnlab.build import Stack, build, network_outputs
+from nnlab.compose import Job
+from nnlab.errors import NnlabError
+from nnlab.journal import Status
+from nnlab.network import Network
+from nnlab.progress import Progress
+from nnlab.recorder import Recorder
+from nnlab.tracking import follower
+from nnlab.training import evaluate, train
+
+log = logging.getLogger(__name__)
+
+
+def check(job: Job) -> None:
+    """Build a job's objects without training, so that what can't work is refused before anything is written.
+
+    Raises:
+        NnlabError: one line about what is wrong.
+    """
+    build([job.config])
+
+
+def default_name(job: Job) -> str:
+    """Return the name of a run that is not part of a sweep: ``wine-mlp-tanh-s0``."""
+    choices = job.choices
+    return f"{choices['dataset']}-{choices['architecture']}-{choices['activation']}-s{job.config.seed}"
+
+
+def epochs(job: Job) -> int:
+    """Return how many epochs a job has."""
+    return build([job.config]).plan.epochs
+
+
+class Outcome(NamedTuple):
+    """How a run ended."""
+
+    status: Status
+    reason: str | None = None
+
+
+def run(
+    jobs: Sequence[Job],
+    directories: Sequence[Path],
+    *,
+    names: Sequence[str] | None = None,
+    parent: str | None = None,
+    progress: Progress | None = None,
+) -> list[Outcome]:
+    """Train some jobs as one stack, each with a directory and a record of its own; a lone run is a stack of one.
+
+    Args:
+        jobs: that share data set, architecture, activation, loss and training.
+        directories: one a job.
+        names: of the runs, for people; by default what they are made of.
+        parent: run id of the sweep.
+        progress: where to show it; by default nowhere.
+
+    Returns:
+        one outcome a job: FINISHED, or FAILED if its numbers became NaN or Inf.
+
+    Raises:
+        NnlabError: the jobs can't be built.
+        KeyboardInterrupt: on Ctrl-C or SIGTERM; the records are closed as KILLED first.
+    """
+    config = jobs[0].config
+    names = names or [default_name(job) for job in jobs]
+    with _sigterm_as_interrupt(), environment.blas_threads(config.training.blas_threads) as threads:
+        stack = build([job.config for job in jobs])
+        recorders: dict[int, Recorder] = {}
+        try:
+            for replica, (job, directory, name) in enumerate(zip(jobs, directories, names, strict=True)):
+                recorders[replica] = Recorder(job, directory, name, parent, _header(stack), threads)
+            if config.tracking.enabled:
+                follower.ensure(paths.outputs_dir(), directories)
+            return _train(stack, recorders, progress)
+        except BaseException as error:
+            killed = isinstance(error, KeyboardInterrupt)
+            log.exception("the run did not finish")
+            for recorder in recorders.values():
+                recorder.close("KILLED" if killed else "FAILED", "interrupted" if killed else _describe(error))
+            raise
+
+
+def _train(stack: Stack, recorders: dict[int, Recorder], progress: Progress | None) -> list[Outcome]:
+    """Train, and take each recorder out of ``recorders`` when its run is closed."""
+    outcomes: dict[int, Outcome] = {}
+    started = time.perf_counter()
+    result = None
+    for result in train(
+        stack.network,
+        stack.loss,
+        stack.optimizer,
+        stack.schedules,
+        stack.batches,
+        stack.plan,
+        {name: part for name, part in stack.parts.items() if name != "train"},
+    ):
+        for replica, recorder in list(recorders.items()):
+            snapshot = functools.partial(_snapshot, stack, replica, recorder, result.epoch, result.step)
+            recorder.epoch(result, replica, snapshot)
+            if replica in result.failed:
+                reason = f"epoch {result.epoch}: NaN or Inf in {result.failed[replica]}"
+                _draw_curves(recorders.pop(replica)).close("FAILED", reason)
+                outcomes[replica] = Outcome("FAILED", reason)
+        if progress:
+            progress.epoch(result)
+    assert result is not None  # noqa: S101 - epoch 0 is always there
+    seconds = time.perf_counter() - started
+    final = _final_metrics(stack) if recorders else {}
+    for replica, recorder in list(recorders.items()):
+        snapshot = functools.partial(_snapshot, stack, replica, recorder, result.epoch, result.step)
+        recorder.finish({name: float(values[replica]) for name, values in final.items()}, result.epoch, snapshot)
+        share = (recorder.recording_seconds + recorder.journal.seconds) / seconds
+        log.info("trained in %.2f s, %.2f %% of it spent in recording", seconds, 100 * share)
+        _draw_curves(recorder)
+        _draw_predictions(recorder, stack, replica)
+        recorders.pop(replica).close("FINISHED")
+        outcomes[replica] = Outcome("FINISHED")
+    return [outcome for _, outcome in sorted(outcomes.items())]
+
+
+def _header(stack: Stack) -> dict[str, Any]:
+    """Return what a run's first line says of its data and length."""
+    data = stack.dataset
+    return {
+        "dataset": {
+            "name": data.name,
+            "hash": data.data_hash,
+            "source": data.source,
+            "samples": len(data.y),
+            "features": data.features,
+            "classes": data.classes,
+            "parts": {name: part.size for name, part in stack.parts.items()},
+        },
+        "epochs": stack.plan.epochs,
+        "eval_every": stack.plan.eval_every,
+    }
+
+
+def _snapshot(
+    stack: Stack, replica: int, recorder: Recorder, epoch: int, step: int
+) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+    """Return copies of a run's arrays, and what its checkpoint's manifest says of them."""
+    config, streams = stack.configs[replica], stack.streams[replica]
+    arrays = {name: array.copy() for name, array in stack.network.state_dict(replica).items()}
+    optimizer = stack.optimizer.state_dict(replica)
+    arrays |= {f"optimizer.{name}": array.copy() for name, array in optimizer.items()}
+    arrays |= stack.standardization[replica]
+    node = config.to_dict()
+    return arrays, {
+        "epoch": epoch,
+        "step": step,
+        "seed": config.seed,
+        "random_states": {name: stream.bit_generator.state for name, stream in streams._asdict().items()},
+        "network": {
+            "in_features": stack.dataset.features,
+            "out_features": network_outputs(config, stack.dataset),
+            "architecture": node["architecture"],
+            "activation": node["activation"],
+            "dtype": config.training.dtype,
+        },
+        "class_names": list(stack.dataset.class_names),
+        "config_hash": config.config_hash(recorder.threads),
+    }
+
+
+def _final_metrics(stack: Stack) -> dict[str, NDArray[np.float64]]:
+    """Evaluate every part exactly, the training part too."""
+    metrics = {}
+    for name, part in stack.parts.items():
+        metrics[f"final/{name}_loss"], metrics[f"final/{name}_accuracy"] = evaluate(stack.network, stack.loss, part)
+    return metrics
+
+
+def _draw_curves(recorder: Recorder) -> Recorder:
+    from nnlab import plots  # matplotlib takes 0.7 s to import, and training need not wait for it
+
+    recorder.artifact("history.csv", recorder.history)
+    for metric in ("loss", "accuracy"):
+        best_epoch = recorder.best.get("epoch")
+        figure = plots.curves(recorder.steps, metric, f"{metric} of {recorder.name}", best_epoch)
+        recorder.artifact(f"plots/{metric}.png", functools.partial(figure.savefig, dpi=120))
+    return recorder
+
+
+def _draw_predictions(recorder: Recorder, stack: Stack, replica: int) -> None:
+    from nnlab import plots
+
+    network = Network.of_stack(stack, replica)
+    data, split = stack.dataset, stack.splits[replica]
+    inputs = {name: data.x[getattr(split, name)] / data.scale for name in stack.parts}
+    shown = "test" if "test" in stack.parts else "train"
+    labels = data.y[getattr(split, shown)]
+    title = f"{recorder.name}: last epoch on {shown} ({len(labels)} samples)"
+    figure = plots.confusion_matrix(labels, network.predict(inputs[shown]), data.class_names, title)
+    recorder.artifact("plots/confusion.png", functools.partial(figure.savefig, dpi=120))
+    if data.features == 2:
+        points = {name: (x, data.y[getattr(split, name)]) for name, x in inputs.items()}
+        figure = plots.decision_boundary(network.predict, points, data.feature_names, recorder.name)
+        recorder.artifact("plots/decision_boundary.png", functools.partial(figure.savefig, dpi=120))
+
+
+def _describe(error: BaseException) -> str:
+    return str(error) if isinstance(error, NnlabError) else f"{type(error).__name__}: {error}"
+
+
+@contextmanager
+def _sigterm_as_interrupt() -> Iterator[None]:
+    """Let SIGTERM end a run as Ctrl-C does, with its record closed; only the main thread can."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

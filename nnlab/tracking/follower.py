@@ -1,0 +1,67 @@
+"""Follower: starts the tracker process, ``nnlab sync --follow --exit-when-idle``, and waits for it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from nnlab import locks
+from nnlab.tracking import cursor, runs, store
+
+
+def lock_path(outputs: Path, uri: str) -> Path:
+    """Return the file that the one tracker of an outputs root and a store holds locked."""
+    return outputs / f".tracker-{store.key(uri)}.lock"
+
+
+def log_path(outputs: Path, uri: str) -> Path:
+    """Return where that tracker writes what it has to say."""
+    return outputs / f".tracker-{store.key(uri)}.log"
+
+
+def ensure(outputs: Path, directories: Sequence[Path] = ()) -> None:
+    """Start the tracker unless there is one, and return at once.
+
+    It gets a session of its own, so that Ctrl-C does not reach it, and a log file instead of our pipes, so that
+    nobody who reads them waits for it.
+
+    Args:
+        outputs: the outputs root.
+        directories: runs it has to know about.
+    """
+    for directory in directories:
+        runs.note(outputs, directory)
+    uri = store.uri(outputs)
+    outputs.mkdir(parents=True, exist_ok=True)
+    if locks.is_locked(lock_path(outputs, uri)):
+        return
+    with log_path(outputs, uri).open("ab") as log:
+        subprocess.Popen(
+            [sys.executable, "-m", "nnlab", "sync", "--follow", "--exit-when-idle"],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            env={**os.environ, "NNLAB_OUTPUTS": str(outputs), "MLFLOW_TRACKING_URI": uri},
+        )
+
+
+def wait(outputs: Path, directories: Sequence[Path], seconds: float) -> bool:
+    """Wait until the runs are mirrored, starting the tracker again should it be gone; say whether they are."""
+    uri = store.uri(outputs)
+    key = store.key(uri)
+    left = list(directories)
+    deadline = time.monotonic() + seconds
+    next_start = time.monotonic() + 5  # one that was just started takes a moment to get its lock
+    while True:
+        left = [directory for directory in left if not cursor.is_mirrored(directory, key)]
+        if not left or time.monotonic() > deadline:
+            return not left
+        if time.monotonic() > next_start:
+            ensure(outputs)
+            next_start = time.monotonic() + 10
+        time.sleep(0.05)

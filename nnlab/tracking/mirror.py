@@ -1,0 +1,248 @@
+"""Mirror: brings a run's journal into MLflow, idempotently. The only module that imports mlflow.
+
+Everything is sent with the journal's own timestamps, and MLflow takes a metric that it has already, with the same
+step, time and value, for the same row. So sending again changes nothing, and a tracker that died anywhere is replaced
+by one that starts at the last cursor.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")  # the tracker itself tries again
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
+
+from mlflow import MlflowClient
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param
+from mlflow.exceptions import MlflowException as MlflowException  # for those who call us
+
+from nnlab import journal, locks
+from nnlab.errors import NnlabError
+from nnlab.journal import Event
+from nnlab.tracking import cursor, store
+from nnlab.tracking.cursor import Cursor
+from nnlab.tracking.thinning import Thinning
+
+_MAX_METRICS, _MAX_PARAMS = 1000, 100  # MLflow's limits a call
+_RUN_ID = "nnlab.run_id"
+
+
+class Mirror:
+    """A connection to one store, for the runs of one outputs root.
+
+    Args:
+        outputs: the outputs root.
+        uri: of the store.
+
+    Raises:
+        MlflowException: the store can't be opened.
+    """
+
+    def __init__(self, outputs: Path, uri: str) -> None:
+        self.outputs, self.uri, self.key = outputs, uri, store.key(uri)
+        self.client = _open(uri)
+        self._experiments: dict[str, str] = {}
+        self._mlflow_ids: dict[str, str] = {}
+
+    def run(self, directory: Path, *, verify: bool = False) -> bool:
+        """Mirror what a run's journal has by now.
+
+        Args:
+            directory: of the run.
+            verify: ask the store whether it still has the run, instead of believing the cursor.
+
+        Returns:
+            whether the run has ended and is mirrored whole.
+
+        Raises:
+            MlflowException: the store refuses or can't be reached; nothing is lost, try again.
+            NnlabError: the journal is damaged, or the experiment was deleted.
+        """
+        path = directory / journal.NAME
+        is_alive = locks.is_locked(path)  # asked first: whoever dies while we read is seen the next time
+        header = next((event for event, _ in journal.read_events(path)), None)
+        if header is None or header["type"] != "run":
+            return not is_alive
+        if header["tracking"] is None:
+            return not is_alive
+        at = cursor.read(directory, self.key)
+        if at.mlflow_run_id is not None and (at.offset == 0 or verify) and not self._has(at.mlflow_run_id):
+            at = Cursor()
+        end = cursor.whole_lines(path)
+        if at.status != "RUNNING" and at.offset >= end and not is_alive:
+            self._mlflow_ids[header["run_id"]] = str(at.mlflow_run_id)
+            return True
+        if at.mlflow_run_id is None:
+            at.mlflow_run_id = self._find_or_create(header)
+            cursor.write(directory, self.key, at)
+        self._mlflow_ids[header["run_id"]] = at.mlflow_run_id
+        if at.status != "RUNNING":  # a dead run that has been resumed
+            self.client.update_run(at.mlflow_run_id, status="RUNNING")
+            at.status = "RUNNING"
+        thinning = Thinning.of(header.get("epochs", 0), header.get("eval_every", 1), header["tracking"]["max_points"])
+        self._send_new_lines(directory, at, thinning)
+        record = journal.read(directory) if not is_alive else None
+        if record is None or record.status == "RUNNING":
+            return False
+        self._finish(record, at, thinning)
+        return True
+
+    def _has(self, mlflow_run_id: str) -> bool:
+        try:
+            self.client.get_run(mlflow_run_id)
+        except MlflowException as error:
+            if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+                return False
+            raise
+        return True
+
+    def _find_or_create(self, header: Event) -> str:
+        experiment_id = self._experiment(header["experiment"])
+        found = self.client.search_runs([experiment_id], f"tags.`{_RUN_ID}` = '{header['run_id']}'", max_results=1)
+        if found:
+            return str(found[0].info.run_id)
+        tags = {
+            _RUN_ID: header["run_id"],
+            "mlflow.user": header["user"],
+            "mlflow.source.name": "nnlab train",
+            "mlflow.source.type": "LOCAL",
+            **header["tags"],
+        }
+        if "dataset" in header:
+            tags["nnlab.data_hash"] = header["dataset"]["hash"][:32]
+        if header["parent"]:
+            tags["nnlab.sweep"] = header["parent"]
+            if parent := self._mlflow_ids.get(header["parent"]):
+                tags["mlflow.parentRunId"] = parent
+        run = self.client.create_run(experiment_id, header["timestamp"], tags, header["name"])
+        if "dataset" in header:
+            self.client.log_inputs(run.info.run_id, [_dataset_input(header["dataset"])])
+        return str(run.info.run_id)
+
+    def _experiment(self, name: str) -> str:
+        if name not in self._experiments:
+            self._experiments[name] = self._find_or_create_experiment(name)
+        return self._experiments[name]
+
+    def _find_or_create_experiment(self, name: str) -> str:
+        experiment = self.client.get_experiment_by_name(name)
+        if experiment is None:
+            # A server keeps its own place for artifacts; our sqlite file would put them under the current directory.
+            folder = self.outputs / "artifacts" / quote(name, safe="")
+            location = folder.as_uri() if store.is_own(self.uri, self.outputs) else None
+            try:
+                return str(self.client.create_experiment(name, location))
+            except MlflowException as error:
+                if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                    raise
+            experiment = self.client.get_experiment_by_name(name)  # another tracker was faster
+        if experiment is None or experiment.lifecycle_stage != "active":
+            raise NnlabError(
+                f"the MLflow experiment {name!r} was deleted: restore it (mlflow experiments restore) or set another "
+                "experiment_name, then run `nnlab sync`",
+                exit_code=1,
+            )
+        return str(experiment.experiment_id)
+
+    def _send_new_lines(self, directory: Path, at: Cursor, thinning: Thinning) -> None:
+        metrics: list[Metric] = []
+        params: list[Param] = []
+        offset = at.offset
+        for event, offset in journal.read_events(directory / journal.NAME, at.offset):
+            if event["type"] == "params":
+                params += [Param(name, _text(value)) for name, value in event["params"].items()]
+            elif event["type"] == "metrics":
+                metrics += _metrics(event, thinning)
+            if len(metrics) > _MAX_METRICS - 100:
+                self._send(directory, at, metrics, params, offset)
+                metrics, params = [], []
+        if offset > at.offset:
+            self._send(directory, at, metrics, params, offset)
+
+    def _send(self, directory: Path, at: Cursor, metrics: list[Metric], params: list[Param], offset: int) -> None:
+        assert at.mlflow_run_id is not None  # noqa: S101 - set before anything is sent
+        while metrics or params:
+            self.client.log_batch(at.mlflow_run_id, metrics=metrics[:_MAX_METRICS], params=params[:_MAX_PARAMS])
+            metrics, params = metrics[_MAX_METRICS:], params[_MAX_PARAMS:]
+        at.offset = offset
+        cursor.write(directory, self.key, at)
+
+    def _finish(self, record: journal.Record, at: Cursor, thinning: Thinning) -> None:
+        """Send what only the end of a run decides, and close it."""
+        assert at.mlflow_run_id is not None  # noqa: S101 - set before anything is sent
+        if thinning.trained is not None:
+            self._send(record.directory, at, list(_last_and_best(record)), [], at.offset)
+        for artifact in record.artifacts:
+            local = record.directory / artifact
+            parent = Path(artifact).parent.as_posix()
+            if local.is_dir():
+                self.client.log_artifacts(at.mlflow_run_id, str(local), artifact)
+            elif local.exists():
+                self.client.log_artifact(at.mlflow_run_id, str(local), None if parent == "." else parent)
+        if record.reason:
+            self.client.set_tag(at.mlflow_run_id, "nnlab.reason", record.reason[:5000])
+        elif "nnlab.reason" in self.client.get_run(at.mlflow_run_id).data.tags:
+            self.client.delete_tag(at.mlflow_run_id, "nnlab.reason")  # it was killed once, and resumed
+        self.client.set_terminated(at.mlflow_run_id, record.status, record.ended)
+        at.status = record.status
+        cursor.write(record.directory, self.key, at)
+
+
+def _open(uri: str) -> MlflowClient:
+    """Return a client whose store has its schema; creating one takes seconds and races between processes."""
+    client = MlflowClient(tracking_uri=uri)
+    file = store.sqlite_file(uri)
+    if file is None:
+        client.search_experiments(max_results=1)
+        return client
+    file.parent.mkdir(parents=True, exist_ok=True)
+    fd = os.open(file.with_name(f".{file.name}.lock"), os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        if not locks.lock(fd, seconds=120):
+            raise NnlabError(f"{file} has been locked by another process for two minutes", exit_code=1)
+        client.search_experiments(max_results=1)
+    finally:
+        os.close(fd)
+    return client
+
+
+def _metrics(event: Event, thinning: Thinning) -> Iterator[Metric]:
+    step = event["step"]
+    for name, value in event["metrics"].items():
+        if thinning.keeps(name, step):
+            yield Metric(name, float(value), event["timestamp"], step)
+
+
+def _last_and_best(record: journal.Record) -> Iterator[Metric]:
+    """Yield the metrics of the last epoch and of the best one, which the thinning may have left out."""
+    wanted = {max(record.steps, default=0), record.metrics.get("best/epoch")}
+    for event, _ in journal.read_events(record.directory / journal.NAME):
+        if (
+            event["type"] == "metrics"
+            and event["step"] in wanted
+            and not any(n.startswith("update/") for n in event["metrics"])
+        ):
+            yield from _metrics(event, Thinning())
+
+
+def _dataset_input(dataset: dict[str, Any]) -> DatasetInput:
+    """Return the data set as MLflow records inputs, with our digest over all bytes, cut to its 36 characters."""
+    profile = {name: dataset[name] for name in ("samples", "features", "classes", "parts")}
+    entity = Dataset(
+        name=dataset["name"],
+        digest=dataset["hash"][:32],
+        source_type="nnlab",
+        source=json.dumps({"source": dataset["source"]}),
+        profile=json.dumps(profile),
+    )
+    return DatasetInput(entity, [InputTag("mlflow.data.context", "training")])
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)

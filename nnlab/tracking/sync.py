@@ -1,0 +1,165 @@
+"""Sync: one pass over the runs of an outputs root, or following them until nothing is left to do."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nnlab import journal, locks
+from nnlab.errors import NnlabError
+from nnlab.tracking import runs, store
+from nnlab.tracking.follower import lock_path
+
+if TYPE_CHECKING:
+    from nnlab.tracking.mirror import Mirror
+
+_POLL_SECONDS = 0.5
+_GRACE_SECONDS = 5.0  # a tracker is started when its trainer begins, perhaps before the journal is there
+_GIVE_UP_SECONDS = 120.0  # without a store and without a run that is alive
+
+
+def sync(outputs: Path, report: Callable[[str], None]) -> int:
+    """Mirror every run once and say what happened; return how many could not be mirrored.
+
+    A tracker that is at work is waited for. Runs that are still training are mirrored as far as they are.
+
+    Raises:
+        NnlabError: the store can't be opened.
+    """
+    uri = store.uri(outputs)
+    with _TrackerLock(outputs, uri) as lock:
+        if not lock.acquire(0):
+            report("a tracker is at work; waiting for it")
+            while not lock.acquire(1):
+                pass
+        mirror = _mirror(outputs, uri)
+        whole = partial = 0
+        failures: list[str] = []
+        for directory in runs.find(outputs):
+            try:
+                if mirror.run(directory, verify=True):
+                    whole += 1
+                else:
+                    partial += 1
+            except Exception as error:
+                failures.append(f"{directory}: {_first_line(error)}")
+    report(f"{whole} runs are mirrored" + (f", {partial} are still training" if partial else ""))
+    for failure in failures:
+        report(f"not mirrored: {failure}")
+    return len(failures)
+
+
+def follow(outputs: Path, report: Callable[[str], None], *, exit_when_idle: bool) -> int:
+    """Mirror runs as they train, at the lowest priority while one does; return the exit code.
+
+    Args:
+        outputs: the outputs root.
+        report: takes a line.
+        exit_when_idle: end when every run has ended and is mirrored.
+    """
+    uri = store.uri(outputs)
+    with _TrackerLock(outputs, uri) as lock:
+        if not lock.acquire(0):
+            report("another tracker is at work")
+            return 0
+        while True:
+            code = _follow(outputs, uri, report, exit_when_idle=exit_when_idle)
+            # Whoever started a run just now has seen our lock and relies on us; let go of it, then look once more.
+            lock.release()
+            if not any(locks.is_locked(directory / journal.NAME) for directory in runs.find(outputs)):
+                return code
+            if not lock.acquire(0):
+                return code
+
+
+def _follow(outputs: Path, uri: str, report: Callable[[str], None], *, exit_when_idle: bool) -> int:
+    _set_priority(low=True)
+    mirror = None
+    done: dict[Path, int] = {}
+    last_progress = time.monotonic()
+    failing: dict[Path | None, str] = {}
+    while True:
+        directories = runs.find(outputs)
+        left = [directory for directory in directories if done.get(directory) != _size(directory)]
+        is_any_alive = any(locks.is_locked(directory / journal.NAME) for directory in left)
+        _set_priority(low=is_any_alive or mirror is None)
+        for directory in left:
+            try:
+                mirror = mirror or _mirror(outputs, uri)
+                size = _size(directory)
+                if mirror.run(directory, verify=directory not in done):
+                    done[directory] = size
+                    last_progress = time.monotonic()
+                failing.pop(directory, None)
+            except Exception as error:
+                line = f"{directory}: {_first_line(error)}"
+                if failing.get(directory) != line:
+                    report(line)
+                failing[directory] = line
+        if is_any_alive:
+            last_progress = time.monotonic()
+        left = [directory for directory in left if directory not in done]
+        idle_for = time.monotonic() - last_progress
+        if exit_when_idle and not left and idle_for > _GRACE_SECONDS:
+            return 0
+        if exit_when_idle and left and idle_for > _GIVE_UP_SECONDS:
+            report(f"giving up on {len(left)} runs; they are kept in {outputs}, run `nnlab sync`")
+            return 1
+        time.sleep(_POLL_SECONDS if not failing else 4 * _POLL_SECONDS)
+
+
+class _TrackerLock:
+    """The lock that makes a tracker the only one of its outputs root and store."""
+
+    def __init__(self, outputs: Path, uri: str) -> None:
+        outputs.mkdir(parents=True, exist_ok=True)
+        self._path = lock_path(outputs, uri)
+        self._fd: int | None = None
+
+    def __enter__(self) -> _TrackerLock:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.release()
+
+    def acquire(self, seconds: float) -> bool:
+        fd = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
+        if locks.lock(fd, seconds):
+            self._fd = fd
+            return True
+        os.close(fd)
+        return False
+
+    def release(self) -> None:
+        if self._fd is not None:
+            os.close(self._fd)
+            self._fd = None
+
+
+def _mirror(outputs: Path, uri: str) -> Mirror:
+    from nnlab.tracking import mirror  # takes 2 s, so only when there is something to mirror
+
+    try:
+        return mirror.Mirror(outputs, uri)
+    except mirror.MlflowException as error:
+        raise NnlabError(f"the store {store.shown(uri)} can't be opened: {_first_line(error)}", exit_code=1) from error
+
+
+def _set_priority(*, low: bool) -> None:
+    """Yield to trainers while one is at work: at normal priority our start-up alone would slow it down."""
+    if sys.platform == "linux":
+        os.sched_setscheduler(0, os.SCHED_IDLE if low else os.SCHED_OTHER, os.sched_param(0))
+    elif low and hasattr(os, "nice"):
+        os.nice(19)  # there is no way back without privileges; at the lowest priority it goes on to the end
+
+
+def _size(directory: Path) -> int:
+    return (directory / journal.NAME).stat().st_size
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

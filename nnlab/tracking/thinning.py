@@ -1,0 +1,50 @@
+"""Thinning: which epochs of a long run MLflow gets. Its charts draw 320 points; history.csv has every epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+WHOLE = 1000
+"""Runs of up to so many epochs are mirrored whole."""
+
+_EVALUATED = ("val/", "test/", "time/eval_seconds")
+
+
+@dataclass(frozen=True)
+class Thinning:
+    """The epochs to keep of a run of known length; the last and the best are added when the run has ended.
+
+    Attributes:
+        trained: epochs for the metrics that every epoch has; None for all.
+        evaluated: epochs for those that only evaluated epochs have; None for all.
+    """
+
+    trained: frozenset[int] | None = field(default=None)
+    evaluated: frozenset[int] | None = field(default=None)
+
+    @classmethod
+    def of(cls, epochs: int, eval_every: int, max_points: int | None) -> Thinning:
+        """Return the thinning of a run: evenly spaced epochs, the first and the last among them.
+
+        Args:
+            epochs: planned.
+            eval_every: epochs between evaluations.
+            max_points: of one metric, the best epoch included; None for all.
+        """
+        if max_points is None or epochs <= WHOLE:
+            return cls()
+        evaluated = sorted({*range(0, epochs + 1, eval_every), epochs})
+        return cls(_spread(range(1, epochs + 1), max_points - 1), _spread(evaluated, max_points - 1))
+
+    def keeps(self, metric: str, epoch: int) -> bool:
+        """Say whether a metric of an epoch is mirrored as the run goes along."""
+        kept = self.evaluated if metric.startswith(_EVALUATED) else self.trained
+        return kept is None or epoch in kept or metric.startswith(("final/", "best/", "update/"))
+
+
+def _spread(candidates: Sequence[int], points: int) -> frozenset[int]:
+    if len(candidates) <= points:
+        return frozenset(candidates)
+    last = len(candidates) - 1
+    return frozenset(candidates[round(place * last / (points - 1))] for place in range(points))

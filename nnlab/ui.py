@@ -1,0 +1,93 @@
+"""UI: opens MLflow's on the store that runs are mirrored into."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+import webbrowser
+from collections.abc import Callable
+from pathlib import Path
+
+from nnlab.errors import NnlabError
+from nnlab.tracking import store
+
+_HOST = "127.0.0.1"  # never more than this machine
+_PORT, _TRIES = 5000, 100
+
+
+def ui(outputs: Path, report: Callable[[str], None], *, port: int | None = None, browser: bool = True) -> int:
+    """Serve MLflow's UI until Ctrl-C; with a tracking server as store, only say where it is.
+
+    Args:
+        outputs: the outputs root.
+        report: takes a line.
+        port: to listen on; by default the first free one from 5000.
+        browser: open one.
+
+    Returns:
+        the exit code.
+
+    Raises:
+        NnlabError: the port is taken, or none is free.
+    """
+    uri = store.uri(outputs)
+    if store.is_server(uri):
+        report(f"the store is a server: open {store.shown(uri)}")
+        if browser:
+            webbrowser.open(uri)
+        return 0
+    port = _free_port() if port is None else _checked(port)
+    url = f"http://{_HOST}:{port}"
+    command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", uri]
+    command += ["--default-artifact-root", (outputs / "artifacts").as_uri(), "--host", _HOST, "--port", str(port)]
+    command += ["--workers", "1"]
+    outputs.mkdir(parents=True, exist_ok=True)
+    quiet = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_LOGGING_LEVEL": "WARNING"}
+    with subprocess.Popen(command, env={**os.environ, **quiet}, stdout=subprocess.DEVNULL) as server:
+        if browser:
+            threading.Thread(target=_open_when_ready, args=(url, port, server), daemon=True).start()
+        report(f"MLflow UI on {url} (Ctrl-C ends it)")
+        try:
+            return server.wait()
+        except KeyboardInterrupt:
+            server.terminate()
+            server.wait()
+            return 0
+
+
+def _free_port() -> int:
+    for port in range(_PORT, _PORT + _TRIES):
+        if _is_free(port):
+            return port
+    raise NnlabError(f"no port from {_PORT} to {_PORT + _TRIES - 1} is free; choose one with --port", exit_code=1)
+
+
+def _checked(port: int) -> int:
+    if not 1 <= port <= 65535:
+        raise NnlabError(f"--port {port}: choose a number from 1 to 65535")
+    if not _is_free(port):
+        raise NnlabError(f"--port {port} is taken; leave it out for the next free one", exit_code=1)
+    return port
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((_HOST, port))
+        except OSError:
+            return False
+    return True
+
+
+def _open_when_ready(url: str, port: int, server: subprocess.Popen[bytes]) -> None:
+    while server.poll() is None:
+        with socket.socket() as probe:
+            if probe.connect_ex((_HOST, port)) == 0:
+                webbrowser.open(url)
+                return
+        time.sleep(0.2)

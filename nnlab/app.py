@@ -21,6 +21,7 @@ from nnlab.comparison import compare, frame
 from nnlab.compose import CONFIG_NAME, VERSION_BASE, compose_job, hydra_app, hydra_errors, job_from, register
 from nnlab.errors import NnlabError
 from nnlab.progress import Progress
+from nnlab.runner import Outcome
 from nnlab.sweep.plan import name
 from nnlab.tracking import follower, store
 
@@ -49,9 +50,12 @@ def train(arguments: Sequence[str]) -> Path | None:
         job = compose_job(app, overrides, config_name)
         runner.check(job)
         directory = job.directory.resolve()
-        _say(f"run     {directory}")
-        _say_store(job.config.tracking.enabled)
-        app.run(config_name, task, overrides)
+        _say_where(job.config.tracking.enabled)
+        _say(f"run      {directory}")
+        outcome = app.run(config_name, task, overrides).return_value
+        if outcome.status == "FAILED":
+            _wait(job.config.tracking.enabled, [directory], job.config.tracking.wait_seconds)
+            raise NnlabError(f"the run FAILED: {outcome.reason}; its record is in {directory}", exit_code=1)
         record = journal.read(directory)
         shown = {key: record.metrics.get(f"final/{key}_accuracy") for key in ("train", "val", "test")}
         _say("accuracy  " + "  ".join(f"{split} {value:.4f}" for split, value in shown.items() if value is not None))
@@ -59,31 +63,33 @@ def train(arguments: Sequence[str]) -> Path | None:
         return directory
 
 
-def task(composed: DictConfig) -> None:
+def task(composed: DictConfig) -> Outcome:
     """Do one job: what Hydra calls, in whatever process its launcher chose.
 
     Raises:
-        NnlabError: the job can't be built, or the run failed.
+        NnlabError: the job can't be built.
     """
     hydra_node = HydraConfig.get()
     with open_dict(composed):
         composed.hydra = hydra_node
     job = job_from(composed)
-    run_name, parent = runner.default_name(job), None
+    run_name, parent, title, lines = runner.default_name(job), None, "", 20
     if hydra_node.mode is RunMode.MULTIRUN:
         sweep = journal.read(job.directory.parent).run
         run_name, parent = name(job.overrides, sweep["swept"]) or run_name, sweep["run_id"]
-    with Progress(run_name, runner.epochs(job)) as progress:
+        title, lines = f"{hydra_node.job.num + 1}/{sweep['jobs']}  ", 1
+    with Progress(f"{title}{run_name}", runner.epochs(job), lines) as progress:
         (outcome,) = runner.run([job], [job.directory], names=[run_name], parent=parent, progress=progress)
     if outcome.status == "FAILED":
-        raise NnlabError(f"{run_name} FAILED: {outcome.reason}", exit_code=1)
+        _say(f"{title}{run_name}  FAILED: {outcome.reason}")
+    return outcome
 
 
 def _sweep(app: Hydra, config_name: str, overrides: list[str]) -> Path:
     base = app.compose_config(config_name, [*overrides, "hydra.mode=MULTIRUN"], RunMode.MULTIRUN)
     directory = Path(str(base.hydra.sweep.dir)).resolve()
-    _say(f"sweep   {directory}")
-    _say_store(base.tracking.enabled)
+    _say_where(base.tracking.enabled)
+    _say(f"sweep    {directory}")
     try:
         app.multirun(config_name, task, [*overrides, "hydra.mode=MULTIRUN"])
     finally:
@@ -132,9 +138,10 @@ def _command_line(arguments: Sequence[str]) -> Iterator[None]:
             os.environ["HYDRA_FULL_ERROR"] = full
 
 
-def _say_store(is_tracked: bool) -> None:
-    uri = store.uri(paths.outputs_dir())
-    _say(f"store   {store.shown(uri) if is_tracked else 'none (tracking=none)'}")
+def _say_where(is_tracked: bool) -> None:
+    outputs = paths.outputs_dir()
+    _say(f"outputs  {outputs}")
+    _say(f"store    {store.shown(store.uri(outputs)) if is_tracked else 'none (tracking=none)'}")
 
 
 def _say(line: str) -> None:

@@ -21,14 +21,18 @@ _NOT_COMPARED_GROUPS = ("tracking", "checkpoint")
 def frame(directories: Iterable[Path]) -> pd.DataFrame:
     """Return one row a run: directory, name, experiment, status, reason, its params and the last of each metric.
 
+    ``attrs["params"]`` says which columns are params.
+
     Raises:
         NnlabError: a journal can't be read.
     """
-    rows = []
+    rows: list[dict[str, Any]] = []
+    params: list[str] = []
     for directory in directories:
         record = journal.read(directory)
         if not record.run or "dataset" not in record.run:
             continue  # a sweep's own journal, or a run that was killed before it began
+        params += record.params
         rows.append(
             {
                 "directory": str(directory),
@@ -41,7 +45,9 @@ def frame(directories: Iterable[Path]) -> pd.DataFrame:
                 **record.metrics,
             }
         )
-    return pd.DataFrame(rows)
+    table = pd.DataFrame(rows)
+    table.attrs["params"] = list(dict.fromkeys(params))
+    return table
 
 
 def find_runs(where: Sequence[str | Path] = (), experiment: str | None = None) -> list[Path]:
@@ -101,12 +107,12 @@ def compare(
         known = ", ".join(sorted(str(name) for name in table if "/" in str(name))) or "none: no run has finished"
         raise NnlabError(f"no run has the metric {metric!r}; choose from {known}")
     varied = varied_params(table)
-    is_finished = table["status"] == "FINISHED"
     keys = varied or ["experiment"]
-    grouped = table[is_finished].groupby(keys, dropna=False, sort=False)[metric]
-    result = grouped.agg(["mean", "std", "min", "max", "count"]).rename(columns={"count": "n"})
-    result["failed"] = (~is_finished).groupby([table[key] for key in keys], dropna=False).sum()
-    result["failed"] = result["failed"].fillna(0).astype(int)
+    is_finished = table["status"] == "FINISHED"
+    counted = table[keys].assign(value=table[metric].where(is_finished), failed=~is_finished)
+    grouped = counted.groupby(keys, dropna=False, sort=False)
+    result = grouped["value"].agg(["mean", "std", "min", "max", "count"]).rename(columns={"count": "n"})
+    result["failed"] = grouped["failed"].sum().astype(int)
     is_loss = metric.rpartition("_")[2] == "loss" or metric.endswith(("seconds", "epoch"))
     result = result.sort_values("mean", ascending=is_loss, kind="stable").reset_index()
     result.attrs["metric"] = metric
@@ -115,14 +121,11 @@ def compare(
 
 def varied_params(table: pd.DataFrame) -> list[str]:
     """Return the params that differ between runs: group choices first, then values that no choice explains."""
-    skipped = {"directory", "name", "experiment", "sweep", "status", "reason"}
     varied = [
-        str(name)
-        for name in table.columns
-        if "/" not in str(name)
-        and str(name) not in skipped
-        and str(name) not in _NOT_COMPARED
-        and str(name).partition(".")[0] not in _NOT_COMPARED_GROUPS
+        name
+        for name in table.attrs["params"]
+        if name not in _NOT_COMPARED
+        and name.partition(".")[0] not in _NOT_COMPARED_GROUPS
         and table[name].nunique(dropna=False) > 1
     ]
     # relu's derivative_at_zero "differs" from tanh's only because tanh has none: that is the choice again.

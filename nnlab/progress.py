@@ -12,7 +12,6 @@ from rich.progress import Progress as Bar
 
 from nnlab.training import EpochResult
 
-_LINES = 20  # about so many lines a run where there is no terminal
 _REFRESH_SECONDS = 0.1
 
 
@@ -22,11 +21,12 @@ class Progress:
     Args:
         title: of the run.
         epochs: its length.
+        lines: about so many lines where there is no terminal.
         console: where to; by default the standard output.
     """
 
-    def __init__(self, title: str, epochs: int, console: Console | None = None) -> None:
-        self.title, self.epochs = title, epochs
+    def __init__(self, title: str, epochs: int, lines: int = 20, console: Console | None = None) -> None:
+        self.title, self.epochs, self.lines = title, epochs, lines
         self.console = console or Console()
         self._started = self._shown = time.perf_counter()
         self._bar: Bar | None = None
@@ -54,13 +54,15 @@ class Progress:
 
     def epoch(self, result: EpochResult) -> None:
         """Show one epoch, if it is time to."""
-        is_last = result.epoch == self.epochs
+        is_last = result.epoch == self.epochs or bool(result.failed)
         now = time.perf_counter()
+        if result.epoch == 0:
+            self._started = now  # building and the first evaluation are no epochs
         if self._bar:
             if is_last or now - self._shown > _REFRESH_SECONDS:
                 self._shown = now
                 self._bar.update(self._task, completed=result.epoch, numbers=self._numbers(result))
-        elif is_last or result.epoch % max(1, self.epochs // _LINES) == 0:
+        elif is_last or (self.lines > 1 and result.epoch % max(1, self.epochs // self.lines) == 0):
             width = len(str(self.epochs))
             line = f"{self.title}  epoch {result.epoch:>{width}}/{self.epochs}  {self._numbers(result)}"
             self.console.print(line, soft_wrap=True, highlight=False, markup=False)
@@ -71,7 +73,7 @@ class Progress:
         parts = []
         if splits:
             loss, accuracy = (float(np.mean(result.metrics[f"{splits[0]}/{name}"])) for name in ("loss", "accuracy"))
-            parts.append(f"{splits[0]} loss {loss:.4f}  accuracy {accuracy:.4f}")
+            parts.append(f"{splits[0]} loss {loss:{'.4f' if loss < 1e4 else '.3g'}}  accuracy {accuracy:.4f}")
         if result.epoch:
             rate = result.epoch / (time.perf_counter() - self._started)
             left = (self.epochs - result.epoch) / rate

@@ -29,10 +29,10 @@ def console() -> Console:
     return console
 
 
-def print_plan(directory: Path, planned: Sequence[Planned]) -> None:
+def print_plan(planned: Sequence[Planned]) -> None:
     """Say how many jobs there are, and which can't run, before the first one trains."""
     out = console()
-    out.print(f"sweep of {len(planned)} jobs in {directory}", soft_wrap=True)
+    out.print(f"jobs     {len(planned)}")
     for job in planned:
         if job.problem is not None:
             out.print(f"[red]job {job.number} ({job.name}) can't run:[/red] ", end="", soft_wrap=True)

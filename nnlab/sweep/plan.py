@@ -10,7 +10,7 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from nnlab import runner
-from nnlab.compose import explain, job_from
+from nnlab.compose import Job, explain, job_from
 from nnlab.errors import NnlabError
 
 
@@ -22,13 +22,15 @@ class Planned:
         number: from 0.
         overrides: all of them.
         name: what was swept, ``activation=relu seed=3``.
-        problem: why it can't run; None if it can.
+        job: composed; None if it can't run.
+        problem: why it can't.
     """
 
     number: int
     overrides: tuple[str, ...]
     name: str
-    problem: str | None
+    job: Job | None
+    problem: str | None = None
 
 
 def plan(
@@ -46,14 +48,15 @@ def plan(
     """
     planned = []
     for number, overrides in enumerate(jobs):
-        problem = None
+        job, problem = None, None
         try:
-            runner.check(job_from(compose(list(overrides))))
+            job = job_from(compose(list(overrides)))
+            runner.check(job)
         except NnlabError as error:
             problem = str(error)
         except (HydraException, OmegaConfBaseException) as error:
             problem = str(explain(error))
-        planned.append(Planned(number, tuple(overrides), name(overrides, swept), problem))
+        planned.append(Planned(number, tuple(overrides), name(overrides, swept), None if problem else job, problem))
     problems = {job.problem for job in planned}
     if len(problems) == 1 and (problem := problems.pop()) is not None:
         raise NnlabError(problem)

@@ -1,4 +1,4 @@
-"""NnlabSweeper: Hydra's grid of jobs, with a record of the sweep as a whole."""
+"""RecordedSweeper: Hydra's grid of jobs, with a record of the sweep as a whole."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ from omegaconf import OmegaConf
 from nnlab import environment, paths, tables
 from nnlab.errors import NnlabError
 from nnlab.journal import Journal
+from nnlab.runner import Outcome
 from nnlab.sweep.plan import Planned, plan
 from nnlab.tracking import follower
 
 
-class NnlabSweeper(BasicSweeper):
+class RecordedSweeper(BasicSweeper):
     """Hydra's basic sweeper, that checks every job first, lets none stop the others, and journals the sweep.
 
     The sweep's own journal, in its directory, becomes the parent run in MLflow. It is open, and so locked, as long as
@@ -43,7 +44,7 @@ class NnlabSweeper(BasicSweeper):
         directory = Path(self.config.hydra.sweep.dir).resolve()
         directory.mkdir(parents=True, exist_ok=True)
         OmegaConf.save(self.config, directory / "multirun.yaml")
-        tables.print_plan(directory, planned)
+        tables.print_plan(planned)
         journal = self._open_journal(directory, swept, planned, given)
         try:
             returns = self._launch([job for job in planned if job.problem is None])
@@ -68,15 +69,15 @@ class NnlabSweeper(BasicSweeper):
         return returns
 
     def _open_journal(self, directory: Path, swept: list[str], planned: list[Planned], given: list[str]) -> Journal:
-        assert self.config is not None  # noqa: S101
-        tracking = self.config.tracking
+        config = next(each.job.config for each in planned if each.job is not None)
+        tracking = config.tracking
         journal = Journal(directory)
         varied = ", ".join(swept) or "one job"
         journal.write(
             "run",
             run_id=uuid.uuid4().hex,
             name=f"sweep over {varied} ({len(planned)} runs)",
-            experiment=self.config.experiment_name,
+            experiment=config.experiment_name,
             parent=None,
             user=getpass.getuser(),
             tracking={"max_points": tracking.max_points} if tracking.enabled else None,
@@ -95,8 +96,8 @@ class NnlabSweeper(BasicSweeper):
         self, directory: Path, planned: list[Planned], returns: list[JobReturn], journal: Journal
     ) -> list[JobReturn]:
         """Print the table, close the journal, and raise if any job failed."""
-        raised = [job for job in returns if job.status is not JobStatus.COMPLETED]
-        failed = len(raised) + sum(job.problem is not None for job in planned)
+        not_run = sum(job.problem is not None for job in planned)
+        failed = not_run + sum(job.status is not JobStatus.COMPLETED or _has_failed(job) for job in returns)
         tables.print_jobs(directory, planned)
         if not failed:
             journal.close("FINISHED")
@@ -104,3 +105,8 @@ class NnlabSweeper(BasicSweeper):
         reason = f"{failed} of {len(planned)} jobs failed"
         journal.close("FAILED", reason)
         raise NnlabError(f"{reason}; the others are recorded in {directory}", exit_code=1)
+
+
+def _has_failed(job: JobReturn) -> bool:
+    outcome: Outcome = job.return_value
+    return outcome.status == "FAILED"

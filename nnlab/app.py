@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NoReturn
 
 import hydra
 from hydra._internal.hydra import Hydra
@@ -36,14 +38,16 @@ def train(arguments: Sequence[str]) -> Path | None:
         NnlabError: the input was wrong, or a run failed.
         KeyboardInterrupt: on Ctrl-C, when the records are closed.
     """
-    options = get_args_parser().parse_args(list(arguments))
+    parser = get_args_parser()
+    parser.error = _refuse  # type: ignore[method-assign] # Hydra's own prints a dozen lines of usage
+    options = parser.parse_args(list(arguments))
     if options.experimental_rerun is not None:
         raise NnlabError("--experimental-rerun reads a pickle, which can run anything: nnlab does not")
     if any((options.help, options.hydra_help, options.cfg, options.info, options.shell_completion)):
         _show(arguments)
         return None
     overrides = list(options.overrides)
-    with hydra_app(options.config_dir, options.config_path) as app:
+    with hydra_app(overrides, options.config_dir, options.config_path) as app:
         config_name = options.config_name or CONFIG_NAME
         if options.multirun or "hydra.mode=MULTIRUN" in overrides:
             return _sweep(app, config_name, overrides)
@@ -118,8 +122,10 @@ def _wait(is_tracked: bool, directories: list[Path], seconds: float) -> None:
 
 def _show(arguments: Sequence[str]) -> None:
     """Let Hydra itself answer --help, --cfg, --info and the like."""
+    if hasattr(signal, "SIGPIPE"):
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # Hydra logs each line, and logging would complain at `| head`
     register()
-    with _command_line(arguments), hydra_errors():
+    with _command_line(arguments), hydra_errors(arguments):
         hydra.main(str(paths.conf_dir()), CONFIG_NAME, VERSION_BASE)(task)()
 
 
@@ -136,6 +142,10 @@ def _command_line(arguments: Sequence[str]) -> Iterator[None]:
             del os.environ["HYDRA_FULL_ERROR"]
         else:
             os.environ["HYDRA_FULL_ERROR"] = full
+
+
+def _refuse(message: str) -> NoReturn:
+    raise NnlabError(f"train: {message}; `nnlab train --help` lists the flags")
 
 
 def _say_where(is_tracked: bool) -> None:

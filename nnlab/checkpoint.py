@@ -17,7 +17,7 @@ import io
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -39,12 +39,14 @@ def write(folder: Path, arrays: Mapping[str, NDArray[Any]], manifest: Mapping[st
 
     Raises:
         OSError: the file system refuses; then nothing is left behind under the checkpoint's name.
+        NnlabError: a name leads out of the folder.
     """
+    _check_names(folder, [f"{name}.npy" for name in arrays])
     if folder.exists():
         if not problems(folder):
             return
         shutil.rmtree(folder)
-    temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
+    temporary = _temporary(folder)
     temporary.mkdir(parents=True)
     try:
         files = {}
@@ -64,7 +66,8 @@ def write(folder: Path, arrays: Mapping[str, NDArray[Any]], manifest: Mapping[st
         temporary.rename(folder)
         _sync_directory(folder.parent)
     except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
+        for leftover in (temporary, folder):
+            shutil.rmtree(leftover, ignore_errors=True)
         raise
 
 
@@ -75,12 +78,17 @@ def read(folder: Path) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         NnlabError: it is missing, incomplete or damaged; the text names the file.
     """
     manifest = read_manifest(folder)
+    if strangers := sorted({path.name for path in folder.glob("*.npy")} - manifest["files"].keys()):
+        raise NnlabError(f"{folder} holds files that its manifest does not name: {', '.join(strangers)}")
     arrays = {}
     for name, entry in manifest["files"].items():
         data = _read_bytes(folder / name)
         if hashlib.sha256(data).hexdigest() != entry["sha256"]:
             raise NnlabError(f"{folder / name} is damaged: its SHA-256 is not the manifest's")
-        array = np.load(io.BytesIO(data), allow_pickle=False)
+        try:
+            array = np.lib.format.read_array(io.BytesIO(data), allow_pickle=False)
+        except ValueError as error:
+            raise NnlabError(f"{folder / name} is no array of numbers: {error}") from error
         if list(array.shape) != entry["shape"] or array.dtype.name != entry["dtype"]:
             raise NnlabError(f"{folder / name} is {array.dtype.name} {list(array.shape)}, the manifest says otherwise")
         arrays[name.removesuffix(".npy")] = array
@@ -99,8 +107,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     if hashlib.sha256(text).hexdigest().encode() != _read_bytes(folder / _SEAL):
         raise NnlabError(f"{folder / _MANIFEST} is damaged: its SHA-256 is not the one in {_SEAL}")
     manifest: dict[str, Any] = json.loads(text)
-    if any(Path(name).name != name or not name.endswith(".npy") for name in manifest["files"]):
-        raise NnlabError(f"{folder / _MANIFEST} names files outside its folder")
+    _check_names(folder, manifest["files"])
     return manifest
 
 
@@ -126,12 +133,12 @@ def find(directory: Path, which: str = "last") -> Path:
     if (directory / _MANIFEST).is_file():
         return directory
     root = directory / "checkpoints"
-    folders = sorted(root.glob("epoch-*"))
+    folders = sorted(root.glob("epoch-*"), key=lambda folder: (len(folder.name), folder.name))  # the millionth has 7
     if not folders:
         raise NnlabError(f"{directory} holds no checkpoint: there is no checkpoints/epoch-... in it")
     if which == "last":
         return folders[-1]
-    epoch = read_manifest(folders[-1])["best"].get("epoch") if which == "best" else which
+    epoch = read_manifest(folders[-1]).get("best", {}).get("epoch") if which == "best" else which
     folder = root / name(int(epoch)) if str(epoch).isdecimal() else None
     if folder not in folders:
         have = ", ".join(str(int(folder.name.removeprefix("epoch-"))) for folder in folders)
@@ -141,7 +148,7 @@ def find(directory: Path, which: str = "last") -> Path:
 
 def remove(folder: Path) -> None:
     """Delete a checkpoint: renamed first, so that a killed process leaves no half of one under its name."""
-    doomed = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
+    doomed = _temporary(folder)
     folder.rename(doomed)
     shutil.rmtree(doomed)
 
@@ -149,6 +156,20 @@ def remove(folder: Path) -> None:
 def name(epoch: int) -> str:
     """Return the folder's name of an epoch's checkpoint."""
     return f"epoch-{epoch:06d}"
+
+
+def _temporary(folder: Path) -> Path:
+    """Return an unused place beside a checkpoint, rid of what a killed process left there; a run has one trainer."""
+    temporary = folder.with_name(f".{folder.name}.tmp")
+    if temporary.exists():
+        shutil.rmtree(temporary)
+    return temporary
+
+
+def _check_names(folder: Path, names: Iterable[str]) -> None:
+    for name in names:
+        if Path(name).name != name or not name.endswith(".npy"):
+            raise NnlabError(f"{folder}: {name!r} is not the name of a file in it")
 
 
 def _read_bytes(path: Path) -> bytes:

@@ -10,8 +10,9 @@ import difflib
 import functools
 import importlib
 import inspect
+import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import pydantic
@@ -109,16 +110,21 @@ def validated(
     try:
         return model.model_validate(values)
     except pydantic.ValidationError as error:
-        first = error.errors(include_url=False)[0]
-    path = [str(part) for part in first["loc"]]
+        errors = error.errors(include_url=False)
+    first = errors[0]
+    path = _path_in(values, first["loc"])
+    key = ".".join([*([where] if where else []), *path])
     if first["type"] == "extra_forbidden":
         known = {**{key: None for key in own_keys if key != "target"}, **_keys_at(model, path[:-1])}
-        raise NnlabError(unknown_key(".".join([where, *path]).strip("."), known))
-    # A union names its failed member last; the key is what comes before it.
-    key = ".".join([where, *[part for part in path if re.fullmatch(r"[\w]+", part)][: _depth(values, path)]]).strip(".")
+        raise NnlabError(unknown_key(key, known))
     if first["type"] == "missing":
         raise NnlabError(f"{key} is missing: give it a value")
-    raise NnlabError(f"{key}={first['input']!r}: {first['msg'][0].lower()}{first['msg'][1:]}")
+    if first["type"] == "model_type":
+        raise NnlabError(f"{key}={_shown(first['input'])}: it is a section, not a value; set the keys in it")
+    # A union (integer, or "auto", or null) gives an error for each of its members.
+    messages = [error["msg"] for error in errors if _path_in(values, error["loc"]) == path]
+    expected = dict.fromkeys(text.removeprefix("Input should be ") for text in messages if text.startswith("Input"))
+    raise NnlabError(f"{key}={_shown(first['input'])}: it should be {' or '.join(expected or messages)}")
 
 
 def unknown_key(key: str, known: Iterable[str]) -> str:
@@ -132,14 +138,25 @@ def unknown_key(key: str, known: Iterable[str]) -> str:
     )
 
 
-def _depth(values: Mapping[str, Any], path: list[str]) -> int:
-    """Return how many parts of an error's path are keys of the config, and not names of pydantic's."""
+def _shown(value: Any) -> str:
+    """Return a value as one would write it in YAML."""
+    return json.dumps(value, default=str)
+
+
+def _path_in(values: Mapping[str, Any], location: Sequence[str | int]) -> list[str]:
+    """Return an error's place as keys of the config, without the names of union members that pydantic appends."""
+    path: list[str] = []
     node: Any = values
-    for depth, part in enumerate(path):
-        if not isinstance(node, Mapping) or part not in node:
-            return depth if depth else 1
-        node = node[part]
-    return len(path)
+    for part in location:
+        if not isinstance(node, Mapping) or (path and part not in node and not _is_key(part)):
+            break
+        path.append(str(part))
+        node = node.get(part)
+    return path
+
+
+def _is_key(part: str | int) -> bool:
+    return isinstance(part, str) and part.isidentifier()
 
 
 def _keys_at(model: type[BaseModel], path: list[str]) -> dict[str, None]:

@@ -25,7 +25,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from nnlab import paths
 from nnlab.components import unknown_key
-from nnlab.config import Config, validate
+from nnlab.config import GROUPS, Config, validate
 from nnlab.errors import NnlabError
 
 CONFIG_NAME = "config"
@@ -64,12 +64,15 @@ def register() -> None:
 
 
 @contextmanager
-def hydra_app(config_dir: str | None = None, config_path: str | None = None) -> Iterator[Hydra]:
+def hydra_app(
+    overrides: Sequence[str] = (), config_dir: str | None = None, config_path: str | None = None
+) -> Iterator[Hydra]:
     """Give Hydra's own application object, with our configs on its search path.
 
     What it raises inside the block comes out as one line.
 
     Args:
+        overrides: what is going to be composed; for error messages.
         config_dir: a further folder of configs, searched first.
         config_path: instead of the shipped ``conf/``.
 
@@ -86,17 +89,17 @@ def hydra_app(config_dir: str | None = None, config_path: str | None = None) -> 
         search_path.prepend("command-line", f"file://{Path(config_dir).resolve()}", anchor)
     GlobalHydra.instance().clear()
     version.setbase(VERSION_BASE)
-    with hydra_errors():
+    with hydra_errors(overrides):
         yield Hydra.create_main_hydra2("train", search_path)
 
 
 @contextmanager
-def hydra_errors() -> Iterator[None]:
+def hydra_errors(overrides: Sequence[str]) -> Iterator[None]:
     """Turn what Hydra and OmegaConf raise into one line, and leave nothing of Hydra's behind."""
     try:
         yield
     except (HydraException, OmegaConfBaseException) as error:
-        raise explain(error) from error
+        raise explain(error, overrides) from error
     finally:
         GlobalHydra.instance().clear()
 
@@ -141,10 +144,15 @@ def job_from(composed: DictConfig) -> Job:
     )
 
 
-def explain(error: Exception) -> NnlabError:
-    """Return what Hydra or OmegaConf raised as an error of one line that lists the choices."""
-    text = str(error)
-    first = text.splitlines()[0].strip() if text else type(error).__name__
+def explain(error: Exception, overrides: Sequence[str] = ()) -> NnlabError:
+    """Return what Hydra or OmegaConf raised as an error of one line that lists the choices.
+
+    Args:
+        error: what was raised.
+        overrides: that led to it; with their group choices, the keys of just these groups are listed.
+    """
+    text = str(error) or type(error).__name__
+    first = text.splitlines()[0].strip()
     if several := re.search(r"(?:Ambiguous value for argument|Sweep parameters) '([^']+)'", text):
         return NnlabError(f"{several[1]}: several values: add -m for a sweep, or write a list as key=[a,b]")
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
@@ -153,20 +161,18 @@ def explain(error: Exception) -> NnlabError:
         return NnlabError(f"{group}={name}: there is no such choice; choose from {choices}" if group else first)
     if isinstance(error, OverrideParseException):
         return NnlabError(f"{error.override!r} is no override: {first}; write key=value or group=choice")
-    if isinstance(error, ConfigCompositionException) and (found := re.search(r"[Oo]verride '?([^'\s]+?)'?\.", text)):
-        key = found[1].partition("=")[0].lstrip("+~")
-        cause = error.__cause__
-        if cause is not None and "not in struct" in str(cause):
-            return NnlabError(unknown_key(key, _known_keys(key)))
-        if "defaults list" in text or "append" in text:
-            return NnlabError(unknown_key(key, _known_keys(key)))
-        return NnlabError(f"{key}: {str(cause or first).splitlines()[0]}")
+    if isinstance(error, ConfigCompositionException) and (found := re.search(r"override '([^'=]+)", text)):
+        return NnlabError(unknown_key(found[1].lstrip("+~"), _known_keys(found[1].lstrip("+~"), overrides)))
+    if key := getattr(error, "full_key", None):
+        return NnlabError(f"{key}: {first}")
     return NnlabError(first)
 
 
-def _known_keys(key: str) -> list[str]:
-    """Return the keys beside ``key`` in the default config."""
-    node: Any = GlobalHydra.instance().config_loader().load_configuration(CONFIG_NAME, [], RunMode.RUN)
+def _known_keys(key: str, overrides: Sequence[str]) -> list[str]:
+    """Return the keys beside ``key`` in the config with the same group choices."""
+    choices = [override for override in overrides if re.fullmatch(r"[\w@/]+=[\w-]+", override) and override[0] != "_"]
+    choices = [override for override in choices if override.split("=")[0].split("@")[0] in GROUPS]
+    node: Any = GlobalHydra.instance().config_loader().load_configuration(CONFIG_NAME, choices, RunMode.RUN)
     for part in key.split(".")[:-1]:
         if not OmegaConf.is_dict(node) or part not in node:
             return []

@@ -8,11 +8,12 @@ Every line has a ``type`` and a ``timestamp`` (milliseconds since 1970):
     metrics   step, metrics: {name: number}; NaN and infinities are written as strings
     artifact  path: a file or folder, relative to the run's directory
     pruned    path: an artifact that has been deleted again
-    status    status: FINISHED | FAILED | KILLED, reason: once, last
+    status    status: FINISHED | FAILED | KILLED, reason: last
 
 Whoever writes a journal holds its lock. So a journal without a status is that of a running run while it is locked, and
 that of a dead one otherwise. Each line is a single ``write`` to a file opened for appending: a killed process leaves
-whole lines and at most one torn one at the end.
+whole lines and at most one torn one at the end. Readers leave that alone, the next writer cuts it off. A run that is
+resumed goes on behind its status.
 """
 
 from __future__ import annotations
@@ -30,6 +31,15 @@ from nnlab import locks
 from nnlab.errors import NnlabError
 
 NAME = "journal.jsonl"
+
+_KEYS = {
+    "run": ("run_id", "name", "experiment", "parent", "user", "tracking", "tags"),
+    "params": ("params",),
+    "metrics": ("step", "metrics"),
+    "artifact": ("path",),
+    "pruned": ("path",),
+    "status": ("status", "reason"),
+}
 
 Status = Literal["RUNNING", "FINISHED", "FAILED", "KILLED"]
 Event = dict[str, Any]
@@ -56,6 +66,7 @@ class Journal:
         if not locks.lock(self._fd, seconds=1):  # a reader that looks whether we live holds it for a moment
             os.close(self._fd)
             raise NnlabError(f"{self.path} is being written by another process: a run has one trainer at a time")
+        os.ftruncate(self._fd, whole_lines(self.path))
 
     def write(self, type: str, **fields: Any) -> None:  # noqa: A002 - the key in the file
         """Append one line.
@@ -66,7 +77,9 @@ class Journal:
         started = time.perf_counter()
         event = {"type": type, "timestamp": time.time_ns() // 1_000_000, **fields}
         line = json.dumps(event, separators=(",", ":"), allow_nan=False).encode() + b"\n"
+        size = os.fstat(self._fd).st_size
         if os.write(self._fd, line) != len(line):
+            os.ftruncate(self._fd, size)  # or the next line would be glued to the torn one
             raise OSError(f"{self.path}: only a part of a line could be written; is the disk full?")
         self.seconds += time.perf_counter() - started
 
@@ -122,6 +135,7 @@ class Record:
     def add(self, event: Event) -> None:
         """Take one more line into account."""
         self.ended = max(self.ended, event["timestamp"])
+        self.status, self.reason = "RUNNING", None  # whatever follows a status has resumed the run
         match event["type"]:
             case "run":
                 self.run = event
@@ -152,12 +166,27 @@ def read_events(path: Path, offset: int = 0) -> Iterator[tuple[Event, int]]:
             offset += len(line)
             try:
                 event = json.loads(line)
-                event["type"], event["timestamp"]
+                for key in ("timestamp", *_KEYS.get(event["type"], ())):
+                    event[key]
             except (ValueError, TypeError, KeyError) as error:
                 raise NnlabError(
                     f"{path} is damaged: the line that ends at byte {offset} is no event of ours"
                 ) from error
             yield event, offset
+
+
+def whole_lines(path: Path) -> int:
+    """Return the size of a file up to the end of its last whole line."""
+    with path.open("rb") as file:
+        end = file.seek(0, os.SEEK_END)
+        while end > 0:
+            start = max(0, end - 65536)
+            file.seek(start)
+            found = file.read(end - start).rfind(b"\n")
+            if found >= 0:
+                return start + found + 1
+            end = start
+    return 0
 
 
 def read(directory: Path) -> Record:

@@ -78,8 +78,8 @@ def confusion_matrix(
     counts = np.zeros((size, size), np.int64)
     np.add.at(counts, (labels, predictions), 1)
     share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    side = 2.6 + 0.42 * size
-    figure = Figure(figsize=(side + 0.6, side), layout="constrained")
+    side = 3.4 + 0.36 * size
+    figure = Figure(figsize=(side + 0.8, side), layout="constrained")
     axes: Axes = figure.subplots()
     axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
     for row, column in np.ndindex(size, size):
@@ -89,7 +89,8 @@ def confusion_matrix(
     rotation = 45 if max(map(len, names)) > 2 else 0
     axes.set_xticks(range(size), names, rotation=rotation, ha="right" if rotation else "center")
     axes.set_yticks(range(size), names)
-    axes.set(xlabel="predicted", ylabel="true", title=title)
+    axes.set(xlabel="predicted", ylabel="true")
+    axes.set_title(title, fontsize=10)
     return figure
 
 

@@ -210,7 +210,7 @@ def _draw_predictions(recorder: Recorder, stack: Stack, replica: int) -> None:
     inputs = {name: data.x[getattr(split, name)] / data.scale for name in stack.parts}
     shown = "test" if "test" in stack.parts else "train"
     labels = data.y[getattr(split, shown)]
-    title = f"{recorder.name}: last epoch on {shown} ({len(labels)} samples)"
+    title = f"{recorder.name}\nlast epoch, {shown}: {len(labels)} samples"
     figure = plots.confusion_matrix(labels, network.predict(inputs[shown]), data.class_names, title)
     recorder.artifact("plots/confusion.png", functools.partial(figure.savefig, dpi=120))
     if data.features == 2:

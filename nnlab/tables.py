@@ -78,7 +78,7 @@ def print_comparison(result: pd.DataFrame) -> None:
     if has_failed:
         table.add_column("failed", justify="right", style="red")
     for _, row in result.iterrows():
-        spread = f"{_number(row['min'])} to {_number(row['max'])}"
+        spread = f"{_number(row['min'])} to {_number(row['max'])}" if row["n"] else ""
         cells = [*(_text(row[name]) for name in settings), _number(row["mean"]), _number(row["std"]), spread]
         table.add_row(*cells, str(int(row["n"])), *([str(int(row["failed"]))] if has_failed else []))
     console().print(table)

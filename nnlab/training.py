@@ -97,40 +97,57 @@ def train(
         evaluated: parts to evaluate, by name: ``val``, ``test``.
     """
     step, alive = 0, np.ones(network.replicas, bool)
-    lr = np.zeros(network.replicas)
-    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # divergence is reported, not warned about
-        yield EpochResult(0, 0, _evaluate_all(network, loss, evaluated))
-        for epoch in range(1, plan.epochs + 1):
-            started = time.perf_counter()
-            loss_sum, correct, seen = np.zeros(network.replicas), np.zeros(network.replicas), 0
-            updates: list[Update] = []
-            for batch in batches.epoch(step):
-                outputs = network.forward(batch.x)
-                batch_loss = loss.forward(outputs, batch.targets)
-                batch_correct = count_correct(outputs, batch.labels)
-                network.backward(loss.backward())
-                lr = optimizer.step(_multiplier(schedules, step))
-                if plan.log_every_updates and step % plan.log_every_updates == 0:
-                    updates.append(Update(step, batch_loss, batch_correct / batch.size))
-                loss_sum += batch_loss * batch.size
-                correct += batch_correct
-                seen += batch.size
-                step += 1
-                if step == plan.updates:
-                    break
-            seconds = time.perf_counter() - started
-            metrics = {"train/loss": loss_sum / seen, "train/accuracy": correct / seen, "lr": lr}
-            metrics["time/train_seconds"] = np.full(network.replicas, seconds)
-            is_last = epoch == plan.epochs
-            if is_last or epoch % plan.eval_every == 0:
-                metrics |= _evaluate_all(network, loss, evaluated)
-            failed = _newly_failed(network, metrics, alive)
-            alive[list(failed)] = False
-            yield EpochResult(epoch, step, metrics, failed, updates)
-            if not alive.any():
-                return
+    yield EpochResult(0, 0, _evaluate_all(network, loss, evaluated))
+    for epoch in range(1, plan.epochs + 1):
+        metrics, updates, step = _train_epoch(network, loss, optimizer, schedules, batches, plan, step)
+        is_last = epoch == plan.epochs or step == plan.updates
+        if is_last or epoch % plan.eval_every == 0:
+            metrics |= _evaluate_all(network, loss, evaluated)
+        failed = _newly_failed(network, metrics, alive)
+        alive[list(failed)] = False
+        yield EpochResult(epoch, step, metrics, failed, updates)
+        if is_last or not alive.any():
+            return
 
 
+_diverging = np.errstate(over="ignore", invalid="ignore", divide="ignore")
+"""Divergence is reported, not warned about. Only around functions: around a ``yield`` it would leak to the caller."""
+
+
+@_diverging
+def _train_epoch(
+    network: Sequential,
+    loss: Loss,
+    optimizer: Optimizer,
+    schedules: Sequence[Schedule],
+    batches: Batches,
+    plan: Plan,
+    step: int,
+) -> tuple[dict[str, Values], list[Update], int]:
+    """Train one epoch from update ``step`` on; return its metrics, recorded updates and the updates done by now."""
+    started = time.perf_counter()
+    loss_sum, correct, seen = np.zeros(network.replicas), np.zeros(network.replicas), 0
+    lr, updates = np.zeros(network.replicas), list[Update]()
+    for batch in batches.epoch(step):
+        outputs = network.forward(batch.x)
+        batch_loss = loss.forward(outputs, batch.targets)
+        batch_correct = count_correct(outputs, batch.labels)
+        network.backward(loss.backward())
+        lr = optimizer.step(_multiplier(schedules, step))
+        if plan.log_every_updates and step % plan.log_every_updates == 0:
+            updates.append(Update(step, batch_loss, batch_correct / batch.size))
+        loss_sum += batch_loss * batch.size
+        correct += batch_correct
+        seen += batch.size
+        step += 1
+        if step == plan.updates:
+            break
+    seconds = np.full(network.replicas, time.perf_counter() - started)
+    metrics = {"train/loss": loss_sum / seen, "train/accuracy": correct / seen, "lr": lr, "time/train_seconds": seconds}
+    return metrics, updates, step
+
+
+@_diverging
 def evaluate(network: Sequential, loss: Loss, part: Part) -> tuple[Values, Values]:
     """Return the exact mean loss and the accuracy of each replica on a part, ``[replicas]`` each."""
     loss_sum, correct = np.zeros(network.replicas), np.zeros(network.replicas)

@@ -6,7 +6,6 @@ import os
 import socket
 import subprocess
 import sys
-import threading
 import time
 import webbrowser
 from collections.abc import Callable
@@ -46,17 +45,21 @@ def ui(outputs: Path, report: Callable[[str], None], *, port: int | None = None,
     command += ["--default-artifact-root", (outputs / "artifacts").as_uri(), "--host", _HOST, "--port", str(port)]
     command += ["--workers", "1"]
     outputs.mkdir(parents=True, exist_ok=True)
-    quiet = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_LOGGING_LEVEL": "WARNING"}
-    with subprocess.Popen(command, env={**os.environ, **quiet}, stdout=subprocess.DEVNULL) as server:
-        if browser:
-            threading.Thread(target=_open_when_ready, args=(url, port, server), daemon=True).start()
-        report(f"MLflow UI on {url} (Ctrl-C ends it)")
+    environment = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true"}
+    log = outputs / ".ui.log"
+    with log.open("wb") as file, subprocess.Popen(command, env=environment, stdout=file, stderr=file) as server:
         try:
-            return server.wait()
-        except KeyboardInterrupt:
-            server.terminate()
+            if not _is_up(port, server):
+                raise NnlabError(f"the MLflow server did not start; see {log}", exit_code=1)
+            report(f"MLflow UI on {url} (Ctrl-C ends it)")
+            if browser:
+                webbrowser.open(url)
             server.wait()
+        except KeyboardInterrupt:
             return 0
+        finally:
+            server.terminate()
+    raise NnlabError(f"the MLflow server ended by itself; see {log}", exit_code=1)
 
 
 def _free_port() -> int:
@@ -84,10 +87,11 @@ def _is_free(port: int) -> bool:
     return True
 
 
-def _open_when_ready(url: str, port: int, server: subprocess.Popen[bytes]) -> None:
+def _is_up(port: int, server: subprocess.Popen[bytes]) -> bool:
+    """Wait until the server answers; say whether it does, or has ended."""
     while server.poll() is None:
         with socket.socket() as probe:
             if probe.connect_ex((_HOST, port)) == 0:
-                webbrowser.open(url)
-                return
-        time.sleep(0.2)
+                return True
+        time.sleep(0.1)
+    return False

@@ -68,7 +68,7 @@ class Part:
         """Return the samples ``rows``, ``[replicas or 1, batch]`` indices into ``x``, in buffers that are reused."""
         buffers = self._buffers.get(rows.shape)
         if buffers is None:
-            replicas = len(rows) if self._mean is None else max(len(rows), len(self._mean))
+            replicas = max(len(each) for each in (rows, self._mean, self._std) if each is not None)
             buffers = self._buffers[rows.shape] = (
                 np.empty((replicas, rows.shape[1], self._x.shape[1]), self._x.dtype),
                 np.empty((len(rows), rows.shape[1], len(self._one_hot)), self._x.dtype),

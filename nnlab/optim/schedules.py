@@ -28,7 +28,7 @@ def inverse(total: int, *, gamma: float = 0.0005, power: float = 0.75) -> Schedu
     """(1 + gamma t)^-power: Caffe's ``inv``.
 
     >>> inverse(800, gamma=0.0005, power=0.75)(800)
-    0.7770821...
+    0.776969...
     """
     _at_least_zero("gamma", gamma)
     return lambda t: (1 + gamma * t) ** -power

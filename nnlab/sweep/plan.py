@@ -55,7 +55,7 @@ def plan(
         except NnlabError as error:
             problem = str(error)
         except (HydraException, OmegaConfBaseException) as error:
-            problem = str(explain(error))
+            problem = str(explain(error, overrides))
         planned.append(Planned(number, tuple(overrides), name(overrides, swept), None if problem else job, problem))
     problems = {job.problem for job in planned}
     if len(problems) == 1 and (problem := problems.pop()) is not None:

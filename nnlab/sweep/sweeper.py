@@ -72,11 +72,10 @@ class RecordedSweeper(BasicSweeper):
         config = next(each.job.config for each in planned if each.job is not None)
         tracking = config.tracking
         journal = Journal(directory)
-        varied = ", ".join(swept) or "one job"
         journal.write(
             "run",
             run_id=uuid.uuid4().hex,
-            name=f"sweep over {varied} ({len(planned)} runs)",
+            name=f"{' x '.join(swept) or 'sweep'}: {len(planned)} runs",
             experiment=config.experiment_name,
             parent=None,
             user=getpass.getuser(),

@@ -137,7 +137,10 @@ class Mirror:
             folder = self.outputs / "artifacts" / quote(name, safe="")
             location = folder.as_uri() if store.is_own(self.uri, self.outputs) else None
             try:
-                return str(self.client.create_experiment(name, location))
+                # Without the tag the UI takes runs for evaluations of language models and hides them in its menus.
+                return str(
+                    self.client.create_experiment(name, location, {"mlflow.experimentKind": "custom_model_development"})
+                )
             except MlflowException as error:
                 if error.error_code != "RESOURCE_ALREADY_EXISTS":
                     raise

@@ -1,0 +1,40 @@
+# `make run` and `make test` work on a fresh clone with Python 3.11-3.13, make and a package registry.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: run test lint types tests trajectories bench clean
+
+run: .venv/installed
+	$(BIN)/nnlab train -m activation=sigmoid,tanh,relu 'seed=range(5)' training.epochs=60
+
+test: lint types tests
+
+lint: .venv/installed-test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: .venv/installed-test
+	$(BIN)/mypy
+
+tests: .venv/installed-test
+	$(BIN)/pytest -n 2
+
+# Regenerates the PyTorch trajectories that the tests compare with; PyTorch is not needed otherwise.
+trajectories: .venv/installed-test
+	$(BIN)/pip install -q -c constraints.txt -e '.[torch]'
+	$(BIN)/python tests/trajectories/generate.py
+
+bench: .venv/installed
+	$(BIN)/python benchmarks/tracking_overhead.py
+
+clean:
+	rm -rf .venv build dist
+
+.venv/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install -q -c constraints.txt -e .
+	touch $@
+
+.venv/installed-test: .venv/installed
+	$(BIN)/pip install -q -c constraints.txt -e '.[test]'
+	touch $@

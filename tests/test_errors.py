@@ -1,0 +1,124 @@
+"""Bad input ends in one clear line, exit code 2, and nothing on disk."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from nnlab import app
+from nnlab.cli import main
+from nnlab.errors import NnlabError
+
+BAD = [
+    # misspelt keys: the key, what was meant, the choices
+    (["optimizer.lrr=1"], ["optimizer.lrr", "did you mean lr?", "momentum"]),
+    (["sed=1"], ["sed", "did you mean seed?", "training"]),
+    (["+foo=1"], ["foo", "no such key"]),
+    (["+optimizer.lrr=1"], ["optimizer.lrr", "did you mean lr?"]),
+    (["dataset=moons", "dataset.noies=0.1"], ["dataset.noies", "did you mean noise?"]),
+    (["dataset.noise=0.1"], ["dataset.noise", "split", "standardize"]),
+    (["initializer.form=x"], ["initializer.form", "did you mean from?"]),
+    (["hydra.run.dri=x"], ["hydra.run.dri", "dir"]),
+    # unknown choices: the group and its choices
+    (["activation=rleu"], ["activation=rleu", "identity, relu, sigmoid, tanh"]),
+    (["dataset=iris"], ["dataset=iris", "mnist, moons, wine"]),
+    (["experiment=nope"], ["experiment=nope", "mnist-mlp"]),
+    (["hydra/launcher=nope"], ["hydra/launcher=nope", "basic"]),
+    (["dataset.split=foo"], ["dataset.split", "'stratified' or 'whole'"]),
+    (["schedule.per=foo"], ["schedule.per", "'update' or 'epoch'"]),
+    (["training.dtype=float16"], ["training.dtype", "'float32' or 'float64'"]),
+    (["checkpoint.every=foo"], ["checkpoint.every", "valid integer or 'auto'"]),
+    # wrong types
+    (["seed=abc"], ["seed", "abc", "integer"]),
+    (["seed=1.5"], ["seed", "1.5", "integer"]),
+    (["seed=true"], ["seed", "true", "integer"]),
+    (["seed=null"], ["seed", "null", "integer"]),
+    (["~seed"], ["seed", "missing"]),
+    (["optimizer.lr=x"], ["optimizer.lr", "number"]),
+    (["optimizer.lr='0.1'"], ["optimizer.lr", "number"]),
+    (["optimizer.lr=nan"], ["optimizer.lr", "finite"]),
+    (["architecture.hidden_sizes=5"], ["architecture.hidden_sizes", "list"]),
+    (["architecture.hidden_sizes=[3,a]"], ["architecture.hidden_sizes", '"a"']),
+    (["training=3"], ["training", "section"]),
+    (["initializer.bias=normal"], ["initializer.bias", "section"]),
+    (["++training.epochs=x"], ["training.epochs", "integer"]),
+    (["initializer@initializer.bias=constant", "initializer.bias.value=x"], ["initializer.bias.value", "number"]),
+    (["training.epochs=${nope}"], ["training.epochs", "nope"]),
+    # out of range, or not together
+    (["seed=-1"], ["seed", "greater than or equal to 0"]),
+    (["training.batch_size=-1"], ["training.batch_size", "-1", "greater than or equal to 1"]),
+    (["training.batch_size=500"], ["training.batch_size", "107", "500"]),
+    (["training.updates=0"], ["training.updates", "0"]),
+    (["architecture.hidden_sizes=[0]"], ["architecture", "hidden_sizes=[0]"]),
+    (["architecture.out_features=2"], ["architecture.out_features=2", "3 classes"]),
+    (["optimizer.lr=-1"], ["optimizer", "lr must be above 0", "-1"]),
+    (["optimizer.momentum=1.5"], ["optimizer", "momentum", "1.5"]),
+    (["optimizer.nesterov=true"], ["optimizer", "nesterov", "momentum"]),
+    (["initializer@initializer.bias=xavier_uniform"], ["initializer.bias", "fan_in"]),
+    (["initializer.from=/nope"], ["initializer.from", "/nope"]),
+    (["dataset=moons", "dataset.samples=3"], ["dataset.samples", "3"]),
+    (["schedule=step", "schedule.step_size=0"], ["schedule", "step_size", "0"]),
+    # what Hydra's grammar refuses
+    (["optimizer"], ["'optimizer'", "key=value"]),
+    (["seed=["], ["'seed=['"]),
+    (["seed=1,2"], ["seed=1,2", "-m"]),
+    (["--config-dir=/nope"], ["/nope"]),
+    (["--multirn"], ["--multirn", "--help"]),
+    (["--experimental-rerun=x"], ["pickle"]),
+    (["optimizer._target_=nnlab.nope"], ["optimizer._target_", "nnlab.nope"]),
+    # sweeps in which no job can run
+    (["-m", "sed=1,2"], ["sed", "did you mean seed?"]),
+    (["-m", "seed=1,2", "optimizer.lr=-1"], ["lr must be above 0"]),
+]
+
+
+@pytest.mark.parametrize(("arguments", "parts"), BAD, ids=lambda value: " ".join(value)[:40])
+def test_bad_input_is_one_line_that_names_the_key_and_the_choices(
+    arguments: list[str], parts: list[str], outputs: Path
+) -> None:
+    with pytest.raises(NnlabError) as caught:
+        app.train(arguments)
+    message = str(caught.value)
+    assert "\n" not in message
+    for part in parts:
+        assert part in message
+    assert caught.value.exit_code == 2
+    assert not outputs.exists()
+
+
+def test_a_process_prints_that_line_alone_and_ends_with_2(outputs: Path) -> None:
+    command = [sys.executable, "-m", "nnlab", "train", "optimizer.lrr=1"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.startswith("nnlab: optimizer.lrr: there is no such key")
+    assert done.stderr.count("\n") == 1
+    assert not outputs.exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "part"),
+    [
+        ([], 2, "verb"),
+        (["foo"], 2, "'train', 'sync', 'compare'"),
+        (["compare", "/nope"], 2, "/nope holds no run"),
+        (["compare"], 2, "no runs"),
+        (["evaluate", "/nope"], 2, "/nope"),
+        (["ui", "--port", "99999"], 2, "65535"),
+        (["ui", "--port", "x"], 2, "--port"),
+        (["sync", "--exit-when-idle"], 2, "--follow"),
+        (["data", "fetch", "foo"], 2, "mnist, moons, wine"),
+        (["train", "hydra.run.dir=/proc/nope/x", "tracking=none"], 1, "/proc/nope"),
+    ],
+)
+def test_other_verbs_do_the_same(
+    arguments: list[str], code: int, part: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == code
+    error = capsys.readouterr().err
+    assert error.startswith("nnlab: ")
+    assert error.count("\n") == 1
+    assert part in error

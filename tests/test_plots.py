@@ -1,0 +1,71 @@
+"""Plots show the numbers they were given."""
+
+import io
+
+import matplotlib.axes
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from nnlab import plots
+
+
+def axes_of(figure: Figure) -> matplotlib.axes.Axes:
+    buffer = io.BytesIO()
+    figure.savefig(buffer)
+    assert buffer.getvalue().startswith(b"\x89PNG")
+    return figure.axes[0]
+
+
+def test_curves_draw_every_split_where_it_has_values() -> None:
+    steps = {
+        0: {"val/loss": 2.0},
+        1: {"train/loss": 1.0, "val/loss": 0.5},
+        2: {"train/loss": 0.01, "val/loss": float("nan")},
+    }
+    axes = axes_of(plots.curves(steps, "loss", "title", best_epoch=1))
+    drawn = {str(line.get_label()): np.column_stack(line.get_data()).tolist() for line in axes.lines}
+    assert drawn["train (running mean of the epoch)"] == [[1, 1.0], [2, 0.01]]
+    assert drawn["val"] == [[0, 2.0], [1, 0.5]]
+    assert "best val/loss: epoch 1" in drawn
+    assert axes.get_yscale() == "log"
+    assert axes.get_title() == "title"
+
+
+def test_accuracy_and_narrow_losses_are_on_a_linear_scale() -> None:
+    steps = {epoch: {"val/loss": 1.0 + epoch, "val/accuracy": 0.01 + epoch / 10} for epoch in range(3)}
+    for metric in ("loss", "accuracy"):
+        assert axes_of(plots.curves(steps, metric, "")).get_yscale() == "linear"
+
+
+def test_a_run_without_any_finite_value_still_has_a_picture() -> None:
+    assert not axes_of(plots.curves({0: {"val/loss": float("inf")}}, "loss", "")).lines
+
+
+def test_confusion_matrix_counts_rows_by_true_class() -> None:
+    labels, predictions = np.array([0, 0, 0, 1, 1]), np.array([0, 0, 1, 1, 1])
+    axes = axes_of(plots.confusion_matrix(labels, predictions, ("no", "yes"), "title"))
+    written = {text.get_position(): text.get_text() for text in axes.texts}
+    assert written == {(0, 0): "2", (1, 0): "1", (1, 1): "2"}
+    assert np.asarray(axes.images[0].get_array()).tolist() == [[2 / 3, 1 / 3], [0, 1]]
+
+
+def test_confusion_matrix_has_a_column_for_an_output_beyond_the_classes() -> None:
+    axes = axes_of(plots.confusion_matrix(np.array([0, 1]), np.array([0, 2]), ("a", "b"), ""))
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["a", "b", "2"]
+
+
+def test_decision_boundary_asks_for_a_grid_around_the_samples() -> None:
+    asked: list[NDArray[np.float64]] = []
+
+    def right_half(x: NDArray[np.float64]) -> NDArray[np.int64]:
+        asked.append(x)
+        return (x[:, 0] > 1).astype(np.int64)
+
+    points = {"train": (np.array([[0.0, 0.0], [2.0, 1.0]]), np.array([0, 1]))}
+    axes = axes_of(plots.decision_boundary(right_half, points, ("a", "b"), "", margin=0.5, across=11))
+    (grid,) = asked
+    assert grid.shape == (121, 2)
+    assert grid.min(axis=0).tolist() == [-0.5, -0.5]
+    assert grid.max(axis=0).tolist() == [2.5, 1.5]
+    assert axes.get_xlabel() == "a"

@@ -33,7 +33,7 @@ from nnlab.errors import NnlabError
 NAME = "journal.jsonl"
 
 _KEYS = {
-    "run": ("run_id", "name", "experiment", "parent", "user", "tracking", "tags"),
+    "run": ("run_id",),
     "params": ("params",),
     "metrics": ("step", "metrics"),
     "artifact": ("path",),
@@ -113,6 +113,7 @@ class Record:
         params: name -> value.
         steps: step -> {name: value}, in the order written; a step written twice keeps its last values.
         artifacts: paths relative to the directory, without those pruned.
+        pruned: those.
         status: RUNNING while the writer lives; KILLED if it died without a word.
         reason: of FAILED or KILLED.
         ended: timestamp of the last line, ms.
@@ -123,6 +124,7 @@ class Record:
     params: dict[str, Any] = field(default_factory=dict)
     steps: dict[int, dict[str, float]] = field(default_factory=dict)
     artifacts: list[str] = field(default_factory=list)
+    pruned: set[str] = field(default_factory=set)
     status: Status = "RUNNING"
     reason: str | None = None
     ended: int = 0
@@ -146,8 +148,10 @@ class Record:
                 self.steps.setdefault(event["step"], {}).update(values)
             case "artifact" if event["path"] not in self.artifacts:
                 self.artifacts.append(event["path"])
+                self.pruned.discard(event["path"])
             case "pruned" if event["path"] in self.artifacts:
                 self.artifacts.remove(event["path"])
+                self.pruned.add(event["path"])
             case "status":
                 self.status, self.reason = event["status"], event["reason"]
 

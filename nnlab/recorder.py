@@ -39,13 +39,21 @@ class Recorder:
         name: of the run, for people.
         parent: run id of the sweep it belongs to.
         header: what else the ``run`` line carries: data set, hashes, length.
+        identity: what the manifest of each of its checkpoints carries.
         threads: BLAS threads used.
     """
 
     def __init__(
-        self, job: Job, directory: Path, name: str, parent: str | None, header: Mapping[str, Any], threads: int
+        self,
+        job: Job,
+        directory: Path,
+        name: str,
+        parent: str | None,
+        header: Mapping[str, Any],
+        identity: Mapping[str, Any],
+        threads: int,
     ) -> None:
-        self.job, self.directory, self.name, self.threads = job, directory, name, threads
+        self.job, self.directory, self.name, self.identity = job, directory, name, identity
         self.journal = Journal(directory)
         self.steps: dict[int, dict[str, float]] = {}
         self.best: dict[str, Any] = {}
@@ -162,6 +170,7 @@ class Recorder:
         epoch = manifest["epoch"]
         if epoch in self._written:
             return
-        checkpoint.write(self.directory / "checkpoints" / checkpoint.name(epoch), arrays, manifest)
+        folder = self.directory / "checkpoints" / checkpoint.name(epoch)
+        checkpoint.write(folder, arrays, {**self.identity, **manifest})
         self._written.append(epoch)
         self.journal.write("artifact", path=f"checkpoints/{checkpoint.name(epoch)}")

@@ -88,7 +88,9 @@ def run(
         recorders: dict[int, Recorder] = {}
         try:
             for replica, (job, directory, name) in enumerate(zip(jobs, directories, names, strict=True)):
-                recorders[replica] = Recorder(job, directory, name, parent, _header(stack), threads)
+                recorders[replica] = Recorder(
+                    job, directory, name, parent, _header(stack), _identity(stack, replica, threads), threads
+                )
             if config.tracking.enabled:
                 follower.ensure(paths.outputs_dir(), directories)
             return _train(stack, recorders, progress)
@@ -115,7 +117,7 @@ def _train(stack: Stack, recorders: dict[int, Recorder], progress: Progress | No
         {name: part for name, part in stack.parts.items() if name != "train"},
     ):
         for replica, recorder in list(recorders.items()):
-            snapshot = functools.partial(_snapshot, stack, replica, recorder, result.epoch, result.step)
+            snapshot = functools.partial(_snapshot, stack, replica, result.epoch, result.step)
             recorder.epoch(result, replica, snapshot)
             if replica in result.failed:
                 reason = f"epoch {result.epoch}: NaN or Inf in {result.failed[replica]}"
@@ -127,9 +129,9 @@ def _train(stack: Stack, recorders: dict[int, Recorder], progress: Progress | No
     seconds = time.perf_counter() - started
     final = _final_metrics(stack) if recorders else {}
     for replica, recorder in list(recorders.items()):
-        snapshot = functools.partial(_snapshot, stack, replica, recorder, result.epoch, result.step)
+        snapshot = functools.partial(_snapshot, stack, replica, result.epoch, result.step)
         recorder.finish({name: float(values[replica]) for name, values in final.items()}, result.epoch, snapshot)
-        share = (recorder.recording_seconds + recorder.journal.seconds) / seconds
+        share = recorder.recording_seconds / seconds
         log.info("trained in %.2f s, %.2f %% of it spent in recording", seconds, 100 * share)
         _draw_curves(recorder)
         _draw_predictions(recorder, stack, replica)
@@ -156,21 +158,12 @@ def _header(stack: Stack) -> dict[str, Any]:
     }
 
 
-def _snapshot(
-    stack: Stack, replica: int, recorder: Recorder, epoch: int, step: int
-) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
-    """Return copies of a run's arrays, and what its checkpoint's manifest says of them."""
-    config, streams = stack.configs[replica], stack.streams[replica]
-    arrays = {name: array.copy() for name, array in stack.network.state_dict(replica).items()}
-    optimizer = stack.optimizer.state_dict(replica)
-    arrays |= {f"optimizer.{name}": array.copy() for name, array in optimizer.items()}
-    arrays |= stack.standardization[replica]
+def _identity(stack: Stack, replica: int, threads: int) -> dict[str, Any]:
+    """Return what the manifests of all of a run's checkpoints say: what the network is, and of which run."""
+    config = stack.configs[replica]
     node = config.to_dict()
-    return arrays, {
-        "epoch": epoch,
-        "step": step,
+    return {
         "seed": config.seed,
-        "random_states": {name: stream.bit_generator.state for name, stream in streams._asdict().items()},
         "network": {
             "in_features": stack.dataset.features,
             "out_features": network_outputs(config, stack.dataset),
@@ -179,8 +172,18 @@ def _snapshot(
             "dtype": config.training.dtype,
         },
         "class_names": list(stack.dataset.class_names),
-        "config_hash": config.config_hash(recorder.threads),
+        "config_hash": config.config_hash(threads),
     }
+
+
+def _snapshot(stack: Stack, replica: int, epoch: int, step: int) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+    """Return copies of a run's arrays, and where its training stands."""
+    arrays = {name: array.copy() for name, array in stack.network.state_dict(replica).items()}
+    optimizer = stack.optimizer.state_dict(replica)
+    arrays |= {f"optimizer.{name}": array.copy() for name, array in optimizer.items()}
+    arrays |= stack.standardization[replica]
+    states = {name: stream.bit_generator.state for name, stream in stack.streams[replica]._asdict().items()}
+    return arrays, {"epoch": epoch, "step": step, "random_states": states}
 
 
 def _final_metrics(stack: Stack) -> dict[str, NDArray[np.float64]]:

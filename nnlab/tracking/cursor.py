@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from nnlab import journal, locks
+
+DELETED = "DELETED"
 
 
 @dataclass
@@ -20,12 +22,14 @@ class Cursor:
 
     offset: bytes of the journal that are mirrored.
     mlflow_run_id: of the mirrored run; None before it is created.
-    status: that the store has.
+    status: that the store has; DELETED if somebody deleted the run there, who will not want it back.
+    problem: why the rest can't be mirrored, where trying again doesn't help.
     """
 
     offset: int = 0
     mlflow_run_id: str | None = None
     status: str = "RUNNING"
+    problem: str | None = None
 
 
 def _path(directory: Path, store_key: str) -> Path:
@@ -35,9 +39,11 @@ def _path(directory: Path, store_key: str) -> Path:
 def read(directory: Path, store_key: str) -> Cursor:
     """Return the cursor of a run in a store; a fresh one if there is none, or none that can be read."""
     try:
-        return Cursor(**json.loads(_path(directory, store_key).read_bytes()))
+        cursor = Cursor(**json.loads(_path(directory, store_key).read_bytes()))
+        is_ours = isinstance(cursor.mlflow_run_id, str) and _is_line_end(directory / journal.NAME, cursor.offset)
     except (FileNotFoundError, ValueError, TypeError):
         return Cursor()
+    return cursor if is_ours else Cursor(problem=cursor.problem)
 
 
 def write(directory: Path, store_key: str, cursor: Cursor) -> None:
@@ -54,18 +60,22 @@ def is_mirrored(directory: Path, store_key: str) -> bool:
     cursor = read(directory, store_key)
     if cursor.status == "RUNNING" or not path.exists() or locks.is_locked(path):
         return False
-    return cursor.offset >= whole_lines(path)
+    return cursor.offset >= journal.whole_lines(path)
 
 
-def whole_lines(path: Path) -> int:
-    """Return the size of a file up to the end of its last whole line."""
+def is_settled(directory: Path, store_key: str) -> bool:
+    """Say whether there is nothing to wait for: a run is mirrored, or can't be."""
+    return read(directory, store_key).problem is not None or is_mirrored(directory, store_key)
+
+
+def give_up(directory: Path, store_key: str, problem: str) -> None:
+    """Note why a run can't be mirrored."""
+    write(directory, store_key, replace(read(directory, store_key), problem=problem))
+
+
+def _is_line_end(path: Path, offset: int) -> bool:
+    if offset <= 0:
+        return offset == 0
     with path.open("rb") as file:
-        end = file.seek(0, os.SEEK_END)
-        while end > 0:
-            start = max(0, end - 65536)
-            file.seek(start)
-            found = file.read(end - start).rfind(b"\n")
-            if found >= 0:
-                return start + found + 1
-            end = start
-    return 0
+        file.seek(offset - 1)
+        return file.read(1) == b"\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import subprocess
 import sys
@@ -11,6 +12,8 @@ from pathlib import Path
 
 from nnlab import locks
 from nnlab.tracking import cursor, runs, store
+
+_started: list[subprocess.Popen[bytes]] = []  # by this process
 
 
 def lock_path(outputs: Path, uri: str) -> Path:
@@ -37,10 +40,11 @@ def ensure(outputs: Path, directories: Sequence[Path] = ()) -> None:
         runs.note(outputs, directory)
     uri = store.uri(outputs)
     outputs.mkdir(parents=True, exist_ok=True)
+    _started[:] = [tracker for tracker in _started if tracker.poll() is None]
     if locks.is_locked(lock_path(outputs, uri)):
         return
     with log_path(outputs, uri).open("ab") as log:
-        subprocess.Popen(
+        tracker = subprocess.Popen(
             [sys.executable, "-m", "nnlab", "sync", "--follow", "--exit-when-idle"],
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -48,19 +52,24 @@ def ensure(outputs: Path, directories: Sequence[Path] = ()) -> None:
             start_new_session=True,
             env={**os.environ, "NNLAB_OUTPUTS": str(outputs), "MLFLOW_TRACKING_URI": uri},
         )
+    _started.append(tracker)
 
 
 def wait(outputs: Path, directories: Sequence[Path], seconds: float) -> bool:
-    """Wait until the runs are mirrored, starting the tracker again should it be gone; say whether they are."""
+    """Wait until the runs are mirrored, starting the tracker again should it be gone; say whether they are.
+
+    Where one can't be mirrored, as its experiment was deleted, the answer comes as soon as the tracker knows.
+    """
     uri = store.uri(outputs)
     key = store.key(uri)
     left = list(directories)
     deadline = time.monotonic() + seconds
-    next_start = time.monotonic() + 5  # one that was just started takes a moment to get its lock
+    # One that was just started takes a moment to get its lock; one that was killed is replaced at once.
+    next_start = time.monotonic() + (5 if any(tracker.poll() is None for tracker in _started) else 0)
     while True:
-        left = [directory for directory in left if not cursor.is_mirrored(directory, key)]
+        left = list(itertools.dropwhile(lambda directory: cursor.is_settled(directory, key), left))
         if not left or time.monotonic() > deadline:
-            return not left
+            return all(cursor.is_mirrored(directory, key) for directory in directories)
         if time.monotonic() > next_start:
             ensure(outputs)
             next_start = time.monotonic() + 10

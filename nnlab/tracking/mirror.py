@@ -1,4 +1,4 @@
-"""Mirror: brings a run's journal into MLflow, idempotently. The only module that imports mlflow.
+"""Mirror: brings a run's journal into MLflow, idempotently.
 
 Everything is sent with the journal's own timestamps, and MLflow takes a metric that it has already, with the same
 step, time and value, for the same row. So sending again changes nothing, and a tracker that died anywhere is replaced
@@ -7,11 +7,9 @@ by one that starts at the last cursor.
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
@@ -19,13 +17,14 @@ os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")  # the tracker its
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
 
 from mlflow import MlflowClient
-from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param
+from mlflow.entities import Metric, Param, Run, ViewType
 from mlflow.exceptions import MlflowException as MlflowException  # for those who call us
+from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
 from nnlab import journal, locks
 from nnlab.errors import NnlabError
 from nnlab.journal import Event
-from nnlab.tracking import cursor, store
+from nnlab.tracking import cursor, entities, store
 from nnlab.tracking.cursor import Cursor
 from nnlab.tracking.thinning import Thinning
 
@@ -47,8 +46,6 @@ class Mirror:
     def __init__(self, outputs: Path, uri: str) -> None:
         self.outputs, self.uri, self.key = outputs, uri, store.key(uri)
         self.client = _open(uri)
-        self._experiments: dict[str, str] = {}
-        self._mlflow_ids: dict[str, str] = {}
 
     def run(self, directory: Path, *, verify: bool = False) -> bool:
         """Mirror what a run's journal has by now.
@@ -67,21 +64,21 @@ class Mirror:
         path = directory / journal.NAME
         is_alive = locks.is_locked(path)  # asked first: whoever dies while we read is seen the next time
         header = next((event for event, _ in journal.read_events(path)), None)
-        if header is None or header["type"] != "run":
+        if header is None or header["type"] != "run" or header["tracking"] is None:
             return not is_alive
-        if header["tracking"] is None:
+        at = replace(cursor.read(directory, self.key), problem=None)
+        if verify:
+            at = self._verified(at)
+        end = journal.whole_lines(path)
+        if at.status != cursor.DELETED and at.offset >= end and (at.status == "RUNNING") == is_alive:
             return not is_alive
-        at = cursor.read(directory, self.key)
-        if at.mlflow_run_id is not None and (at.offset == 0 or verify) and not self._has(at.mlflow_run_id):
-            at = Cursor()
-        end = cursor.whole_lines(path)
-        if at.status != "RUNNING" and at.offset >= end and not is_alive:
-            self._mlflow_ids[header["run_id"]] = str(at.mlflow_run_id)
-            return True
         if at.mlflow_run_id is None:
-            at.mlflow_run_id = self._find_or_create(header)
+            at = self._find_or_create(directory, header)
             cursor.write(directory, self.key, at)
-        self._mlflow_ids[header["run_id"]] = at.mlflow_run_id
+        assert at.mlflow_run_id is not None  # noqa: S101 - for mypy
+        if at.status == cursor.DELETED:
+            cursor.write(directory, self.key, replace(at, offset=end))
+            return not is_alive
         if at.status != "RUNNING":  # a dead run that has been resumed
             self.client.update_run(at.mlflow_run_id, status="RUNNING")
             at.status = "RUNNING"
@@ -93,20 +90,32 @@ class Mirror:
         self._finish(record, at, thinning)
         return True
 
-    def _has(self, mlflow_run_id: str) -> bool:
+    def _verified(self, at: Cursor) -> Cursor:
+        """Return where to go on, given what has become of the run in the store: lost, deleted, restored."""
+        if at.mlflow_run_id is None:
+            return at
         try:
-            self.client.get_run(mlflow_run_id)
+            stage = self.client.get_run(at.mlflow_run_id).info.lifecycle_stage
         except MlflowException as error:
-            if error.error_code == "RESOURCE_DOES_NOT_EXIST":
-                return False
-            raise
-        return True
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise
+            return at if at.status == cursor.DELETED else Cursor()
+        if stage == "deleted":
+            return replace(at, status=cursor.DELETED)
+        return Cursor(mlflow_run_id=at.mlflow_run_id) if at.status == cursor.DELETED else at
 
-    def _find_or_create(self, header: Event) -> str:
+    def _find_or_create(self, directory: Path, header: Event) -> Cursor:
         experiment_id = self._experiment(header["experiment"])
-        found = self.client.search_runs([experiment_id], f"tags.`{_RUN_ID}` = '{header['run_id']}'", max_results=1)
-        if found:
-            return str(found[0].info.run_id)
+        query = f"tags.`{_RUN_ID}` = '{header['run_id']}'"
+        found = self.client.search_runs([experiment_id], query, ViewType.ALL, max_results=1)
+        run = found[0] if found else self._create(directory, header, experiment_id)
+        if run.info.lifecycle_stage == "deleted":
+            return Cursor(mlflow_run_id=run.info.run_id, status=cursor.DELETED)
+        if "dataset" in header:
+            self.client.log_inputs(run.info.run_id, [entities.dataset_input(header["dataset"])])
+        return Cursor(mlflow_run_id=run.info.run_id)
+
+    def _create(self, directory: Path, header: Event, experiment_id: str) -> Run:
         tags = {
             _RUN_ID: header["run_id"],
             "mlflow.user": header["user"],
@@ -118,19 +127,15 @@ class Mirror:
             tags["nnlab.data_hash"] = header["dataset"]["hash"][:32]
         if header["parent"]:
             tags["nnlab.sweep"] = header["parent"]
-            if parent := self._mlflow_ids.get(header["parent"]):
+            if parent := self._parent(directory):
                 tags["mlflow.parentRunId"] = parent
-        run = self.client.create_run(experiment_id, header["timestamp"], tags, header["name"])
-        if "dataset" in header:
-            self.client.log_inputs(run.info.run_id, [_dataset_input(header["dataset"])])
-        return str(run.info.run_id)
+        return self.client.create_run(experiment_id, header["timestamp"], tags, header["name"])
+
+    def _parent(self, directory: Path) -> str | None:
+        """Return the mirrored run of the sweep that a run is part of: the sweep's directory is the one above."""
+        return cursor.read(directory.parent, self.key).mlflow_run_id
 
     def _experiment(self, name: str) -> str:
-        if name not in self._experiments:
-            self._experiments[name] = self._find_or_create_experiment(name)
-        return self._experiments[name]
-
-    def _find_or_create_experiment(self, name: str) -> str:
         experiment = self.client.get_experiment_by_name(name)
         if experiment is None:
             # A server keeps its own place for artifacts; our sqlite file would put them under the current directory.
@@ -159,9 +164,9 @@ class Mirror:
         offset = at.offset
         for event, offset in journal.read_events(directory / journal.NAME, at.offset):
             if event["type"] == "params":
-                params += [Param(name, _text(value)) for name, value in event["params"].items()]
+                params += entities.params(event)
             elif event["type"] == "metrics":
-                metrics += _metrics(event, thinning)
+                metrics += entities.metrics(event, thinning)
             if len(metrics) > _MAX_METRICS - 100:
                 self._send(directory, at, metrics, params, offset)
                 metrics, params = [], []
@@ -180,7 +185,7 @@ class Mirror:
         """Send what only the end of a run decides, and close it."""
         assert at.mlflow_run_id is not None  # noqa: S101 - set before anything is sent
         if thinning.trained is not None:
-            self._send(record.directory, at, list(_last_and_best(record)), [], at.offset)
+            self._send(record.directory, at, list(entities.last_and_best(record)), [], at.offset)
         for artifact in record.artifacts:
             local = record.directory / artifact
             parent = Path(artifact).parent.as_posix()
@@ -188,6 +193,9 @@ class Mirror:
                 self.client.log_artifacts(at.mlflow_run_id, str(local), artifact)
             elif local.exists():
                 self.client.log_artifact(at.mlflow_run_id, str(local), None if parent == "." else parent)
+        self._remove_pruned(record, at.mlflow_run_id)
+        if record.run["parent"] and (sweep := self._parent(record.directory)):  # which perhaps came late
+            self.client.set_tag(at.mlflow_run_id, "mlflow.parentRunId", sweep)
         if record.reason:
             self.client.set_tag(at.mlflow_run_id, "nnlab.reason", record.reason[:5000])
         elif "nnlab.reason" in self.client.get_run(at.mlflow_run_id).data.tags:
@@ -195,6 +203,14 @@ class Mirror:
         self.client.set_terminated(at.mlflow_run_id, record.status, record.ended)
         at.status = record.status
         cursor.write(record.directory, self.key, at)
+
+    def _remove_pruned(self, record: journal.Record, mlflow_run_id: str) -> None:
+        """Remove what the store got when the run had died, and the resumed run has pruned."""
+        kept = {artifact.path for artifact in self.client.list_artifacts(mlflow_run_id, "checkpoints")}
+        if doomed := sorted(kept & record.pruned):
+            repository = get_artifact_repository(self.client.get_run(mlflow_run_id).info.artifact_uri)
+            for path in doomed:
+                repository.delete_artifacts(path)  # type: ignore[no-untyped-call]
 
 
 def _open(uri: str) -> MlflowClient:
@@ -213,39 +229,3 @@ def _open(uri: str) -> MlflowClient:
     finally:
         os.close(fd)
     return client
-
-
-def _metrics(event: Event, thinning: Thinning) -> Iterator[Metric]:
-    step = event["step"]
-    for name, value in event["metrics"].items():
-        if thinning.keeps(name, step):
-            yield Metric(name, float(value), event["timestamp"], step)
-
-
-def _last_and_best(record: journal.Record) -> Iterator[Metric]:
-    """Yield the metrics of the last epoch and of the best one, which the thinning may have left out."""
-    wanted = {max(record.steps, default=0), record.metrics.get("best/epoch")}
-    for event, _ in journal.read_events(record.directory / journal.NAME):
-        if (
-            event["type"] == "metrics"
-            and event["step"] in wanted
-            and not any(n.startswith("update/") for n in event["metrics"])
-        ):
-            yield from _metrics(event, Thinning())
-
-
-def _dataset_input(dataset: dict[str, Any]) -> DatasetInput:
-    """Return the data set as MLflow records inputs, with our digest over all bytes, cut to its 36 characters."""
-    profile = {name: dataset[name] for name in ("samples", "features", "classes", "parts")}
-    entity = Dataset(
-        name=dataset["name"],
-        digest=dataset["hash"][:32],
-        source_type="nnlab",
-        source=json.dumps({"source": dataset["source"]}),
-        profile=json.dumps(profile),
-    )
-    return DatasetInput(entity, [InputTag("mlflow.data.context", "training")])
-
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value)

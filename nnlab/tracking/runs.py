@@ -24,8 +24,8 @@ def find(outputs: Path) -> list[Path]:
 def note(outputs: Path, directory: Path) -> None:
     """Remember a run whose directory is not where ``find`` looks (``hydra.run.dir=...``)."""
     directory = directory.resolve()
-    depth = len(directory.relative_to(outputs).parts) if directory.is_relative_to(outputs) else 0
-    if depth not in (2, 3):
+    parts = directory.relative_to(outputs).parts if directory.is_relative_to(outputs) else ("",)
+    if (parts[0], len(parts)) not in {("runs", 2), ("sweeps", 2), ("sweeps", 3)}:
         outputs.mkdir(parents=True, exist_ok=True)
         with (outputs / _ELSEWHERE).open("a", encoding="utf-8") as file:
             file.write(f"{directory}\n")

@@ -6,12 +6,13 @@ import hashlib
 import os
 import re
 from pathlib import Path
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 
 def uri(outputs: Path) -> str:
     """Return the tracking URI: ``$MLFLOW_TRACKING_URI``, else a sqlite file in the outputs root."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{(outputs / 'mlflow.db').as_posix()}"
+    own = re.sub("[%?]", lambda special: quote(special[0]), (outputs / "mlflow.db").as_posix())
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{own}"
 
 
 def is_server(uri: str) -> bool:
@@ -28,15 +29,19 @@ def sqlite_file(uri: str) -> Path | None:
     """Return the file of a sqlite store, absolute."""
     if not uri.startswith("sqlite:///"):
         return None
-    return Path(unquote(uri.removeprefix("sqlite:///"))).resolve()
+    return Path(unquote(uri.removeprefix("sqlite:///").partition("?")[0])).resolve()
 
 
 def key(uri: str) -> str:
     """Return a short name for a store, good for file names."""
     file = sqlite_file(uri)
-    return hashlib.sha256((f"sqlite:{file}" if file else uri).encode()).hexdigest()[:8]
+    return hashlib.sha256((f"sqlite:{file}" if file else uri.rstrip("/")).encode()).hexdigest()[:8]
 
 
 def shown(uri: str) -> str:
-    """Return the URI without the password it may hold."""
-    return re.sub(r"(?<=://)[^/@]+@", "***@", uri)
+    """Return a URI, or a text with URIs in it, without the passwords they may hold."""
+    return re.sub(r"(?i)(?<=://)[^/\s]+@|(?<=[?&]password=)[^&\s]+", _mask, uri)
+
+
+def _mask(secret: re.Match[str]) -> str:
+    return "***@" if secret[0].endswith("@") else "***"

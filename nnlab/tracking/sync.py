@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import time
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from nnlab import journal, locks
 from nnlab.errors import NnlabError
-from nnlab.tracking import runs, store
+from nnlab.tracking import cursor, runs, store
 from nnlab.tracking.follower import lock_path
 
 if TYPE_CHECKING:
@@ -63,53 +64,72 @@ def follow(outputs: Path, report: Callable[[str], None], *, exit_when_idle: bool
     """
     uri = store.uri(outputs)
     with _TrackerLock(outputs, uri) as lock:
-        if not lock.acquire(0):
+        if not lock.acquire(1):  # whoever looks whether there is a tracker holds it for a moment
             report("another tracker is at work")
             return 0
         while True:
-            code = _follow(outputs, uri, report, exit_when_idle=exit_when_idle)
+            code, seen = _follow(outputs, uri, report, exit_when_idle=exit_when_idle)
             # Whoever started a run just now has seen our lock and relies on us; let go of it, then look once more.
             lock.release()
-            if not any(locks.is_locked(directory / journal.NAME) for directory in runs.find(outputs)):
+            if _sizes(outputs) == seen and not any(locks.is_locked(directory / journal.NAME) for directory in seen):
                 return code
-            if not lock.acquire(0):
+            if not lock.acquire(1):
                 return code
 
 
-def _follow(outputs: Path, uri: str, report: Callable[[str], None], *, exit_when_idle: bool) -> int:
-    _set_priority(low=True)
+def _follow(
+    outputs: Path, uri: str, report: Callable[[str], None], *, exit_when_idle: bool
+) -> tuple[int, dict[Path, int]]:
+    """Return the exit code, and the journals that were looked at with their sizes."""
+    key, file = store.key(uri), store.sqlite_file(uri)
     mirror = None
     done: dict[Path, int] = {}
+    if file is None or file.exists():  # else it starts anew, whatever the cursors say
+        done = {directory: size for directory, size in _sizes(outputs).items() if cursor.is_mirrored(directory, key)}
+    trusted: set[Path] = set()
+    failing: dict[Path, str] = {}
     last_progress = time.monotonic()
-    failing: dict[Path | None, str] = {}
     while True:
-        directories = runs.find(outputs)
-        left = [directory for directory in directories if done.get(directory) != _size(directory)]
+        sizes = _sizes(outputs)
+        left = [directory for directory in sizes if done.get(directory) != sizes[directory]]
         is_any_alive = any(locks.is_locked(directory / journal.NAME) for directory in left)
-        _set_priority(low=is_any_alive or mirror is None)
-        for directory in left:
+        _set_priority(low=is_any_alive)
+        failures: dict[Path, str] = {}
+        if mirror is None and left:
             try:
-                mirror = mirror or _mirror(outputs, uri)
-                size = _size(directory)
-                if mirror.run(directory, verify=directory not in done):
-                    done[directory] = size
-                    last_progress = time.monotonic()
-                failing.pop(directory, None)
+                mirror = _mirror(outputs, uri)
             except Exception as error:
-                line = f"{directory}: {_first_line(error)}"
-                if failing.get(directory) != line:
-                    report(line)
-                failing[directory] = line
+                failures[outputs] = _first_line(error)
+        if mirror is not None and file is not None and not file.exists():
+            raise NnlabError(f"{file} was deleted; run `nnlab sync` to make it again", exit_code=1)
+        for directory in left:
+            if mirror is None:
+                break
+            try:
+                if mirror.run(directory, verify=directory not in trusted):
+                    done[directory] = sizes[directory]
+                    last_progress = time.monotonic()
+                trusted.add(directory)
+            except NnlabError as error:  # it won't mend by itself
+                failures[directory] = _first_line(error)
+                done[directory] = sizes[directory]
+                _give_up(directory, key, failures[directory])
+            except Exception as error:
+                failures[directory] = _first_line(error)
+                trusted.discard(directory)
+        for place in failures:
+            if failing.get(place) != failures[place]:
+                report(f"{place}: {failures[place]}")
+        failing = failures
         if is_any_alive:
             last_progress = time.monotonic()
-        left = [directory for directory in left if directory not in done]
+        left = [directory for directory in left if done.get(directory) != sizes[directory]]
         idle_for = time.monotonic() - last_progress
-        if exit_when_idle and not left and idle_for > _GRACE_SECONDS:
-            return 0
-        if exit_when_idle and left and idle_for > _GIVE_UP_SECONDS:
-            report(f"giving up on {len(left)} runs; they are kept in {outputs}, run `nnlab sync`")
-            return 1
-        time.sleep(_POLL_SECONDS if not failing else 4 * _POLL_SECONDS)
+        if exit_when_idle and idle_for > (_GIVE_UP_SECONDS if left else _GRACE_SECONDS):
+            if left:
+                report(f"giving up on {len(left)} runs; they are kept in {outputs}, run `nnlab sync`")
+            return (1 if left else 0), sizes
+        time.sleep(4 * _POLL_SECONDS if failing else _POLL_SECONDS)
 
 
 class _TrackerLock:
@@ -152,14 +172,27 @@ def _mirror(outputs: Path, uri: str) -> Mirror:
 def _set_priority(*, low: bool) -> None:
     """Yield to trainers while one is at work: at normal priority our start-up alone would slow it down."""
     if sys.platform == "linux":
-        os.sched_setscheduler(0, os.SCHED_IDLE if low else os.SCHED_OTHER, os.sched_param(0))
+        with contextlib.suppress(PermissionError):  # there may be no way back without privileges
+            os.sched_setscheduler(0, os.SCHED_IDLE if low else os.SCHED_OTHER, os.sched_param(0))
+        if os.getsid(0) == os.getpid():  # Linux shares the cores out among sessions first, and this one is ours alone
+            with contextlib.suppress(OSError):
+                Path("/proc/self/autogroup").write_text("19" if low else "0", encoding="ascii")
     elif low and hasattr(os, "nice"):
         os.nice(19)  # there is no way back without privileges; at the lowest priority it goes on to the end
 
 
-def _size(directory: Path) -> int:
-    return (directory / journal.NAME).stat().st_size
+def _sizes(outputs: Path) -> dict[Path, int]:
+    sizes = {}
+    for directory in runs.find(outputs):
+        with contextlib.suppress(FileNotFoundError):  # deleted since
+            sizes[directory] = (directory / journal.NAME).stat().st_size
+    return sizes
+
+
+def _give_up(directory: Path, key: str, problem: str) -> None:
+    with contextlib.suppress(OSError):  # it is for those who wait; they wait longer then
+        cursor.give_up(directory, key, problem)
 
 
 def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+    return store.shown((str(error).strip() or type(error).__name__).splitlines()[0])

@@ -88,11 +88,17 @@ def test_a_stacks_values_are_those_of_lone_runs_to_the_bit(make: type[Loss], dty
         np.testing.assert_array_equal(lone.backward()[0], gradients[r])
 
 
-def test_long_float32_batches_are_summed_in_float64() -> None:
-    n = 100_001
-    outputs = np.full((1, 1, n), 0.1, np.float32)
-    exact = float(np.float32(0.1) * np.float32(0.1))
-    assert MSE().forward(outputs, np.zeros_like(outputs))[0] == pytest.approx(exact, rel=1e-12)
+@pytest.mark.parametrize(
+    ("make", "each"),
+    [
+        (CrossEntropy, np.log(np.float32(2))),
+        (Quadratic, np.float32(0.1) * np.float32(0.1)),
+        (MSE, np.float32(0.1) * np.float32(0.1)),
+    ],
+)
+def test_long_float32_batches_are_summed_in_float64(make: type[Loss], each: np.float32) -> None:
+    outputs = np.full((1, 2, 100_001), 0.1, np.float32)
+    assert make().forward(outputs, np.zeros_like(outputs))[0] == pytest.approx(float(each), rel=1e-12)
 
 
 def test_count_correct() -> None:

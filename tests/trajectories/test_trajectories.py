@@ -83,7 +83,7 @@ def test_trained_weights_are_pytorchs(
         np.testing.assert_allclose(trained, expected, rtol=0, atol=1e-9, err_msg=str(case))
         moved = np.abs(trained - flat(initial))
         assert moved.max() > 0.1, case
-        assert moved.min() > 1e-5, case
+        assert np.median(moved) > 0.01, case
         assert np.abs(trained).max() < 10, case
 
 

@@ -1,0 +1,198 @@
+"""What a hand-written journal becomes in an MLflow store, read back with sqlite3."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlparse
+
+from nnlab.journal import Journal
+
+if TYPE_CHECKING:
+    from tests.tracking.conftest import Lab
+
+Mirror = Callable[..., bool]
+
+START = 1_700_000_000_000
+FINISHED = {"type": "status", "status": "FINISHED", "reason": None}
+
+
+def metrics(step: int, **values: object) -> dict[str, object]:
+    return {"type": "metrics", "step": step, "metrics": {name.replace("_", "/", 1): v for name, v in values.items()}}
+
+
+def artifact(path: str) -> dict[str, object]:
+    return {"type": "artifact", "path": path}
+
+
+def artifacts(lab: Lab) -> dict[str, bytes]:
+    """Return what lies in the artifact folder of the only run."""
+    (uri,) = lab.sql("select artifact_uri from runs")
+    root = Path(unquote(urlparse(uri).path))
+    assert root.is_relative_to(lab.outputs / "artifacts")
+    return {path.relative_to(root).as_posix(): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+
+
+def test_the_run_itself(lab: Lab, mirror: Mirror) -> None:
+    directory = lab.journal("runs/a", metrics(0, val_loss=1.0), FINISHED)
+    assert mirror(directory)
+
+    run = "select name, user_id, status, start_time, end_time, lifecycle_stage from runs"
+    assert lab.sql(run) == [("wine-mlp-tanh-s0", "ada", "FINISHED", START, START + 2000, "active")]
+    tags = lab.tags()
+    assert tags["nnlab.run_id"] == "r0"
+    assert tags["mlflow.user"] == "ada"
+    assert tags["mlflow.source.name"] == "nnlab train"
+    assert tags["seed"] == "0"
+    assert tags["nnlab.config_hash"] == "c" * 64
+    assert tags["nnlab.data_hash"] == "d" * 32
+    assert not {"nnlab.sweep", "mlflow.parentRunId", "nnlab.reason"} & tags.keys()
+    where = "select name, artifact_location from experiments where experiment_id != 0"
+    assert lab.sql(where) == [("nnlab-wine", (lab.outputs / "artifacts" / "nnlab-wine").as_uri())]
+
+
+def test_parameters(lab: Lab, mirror: Mirror) -> None:
+    many = {f"p.{number}": number for number in range(230)}  # MLflow takes 100 a call
+    params = {"dataset": "wine", "optimizer.lr": 0.1, "architecture.hidden_sizes": [5, 5], "a.none": None, "a.b": True}
+    mirror(lab.journal("runs/a", {"type": "params", "params": {**params, **many}}, FINISHED))
+    assert dict(lab.sql("select key, value from params")) == {
+        "dataset": "wine",
+        "optimizer.lr": "0.1",
+        "architecture.hidden_sizes": "[5, 5]",
+        "a.none": "null",
+        "a.b": "true",
+        **{name: str(value) for name, value in many.items()},
+    }
+
+
+def test_metrics_are_at_their_epoch_with_the_journals_time(lab: Lab, mirror: Mirror) -> None:
+    epochs = [metrics(epoch, val_loss=1 / (epoch + 1), lr=0.1) for epoch in range(1200)]
+    mirror(lab.journal("runs/a", *epochs, FINISHED, epochs=1000))
+    expected = [(epoch, 1 / (epoch + 1), START + 1000 * (epoch + 1)) for epoch in range(1200)]
+    assert lab.points("val/loss") == expected
+    assert len(lab.points("lr")) == 1200
+
+
+def test_nan_and_infinities_arrive(lab: Lab, mirror: Mirror) -> None:
+    mirror(lab.journal("runs/a", metrics(0, a="NaN", b="Infinity", c="-Infinity"), FINISHED))
+    values = {key: (value, is_nan) for key, value, is_nan in lab.sql("select key, value, is_nan from metrics")}
+    assert values["a"][1] == 1
+    assert values["b"][0] > 1e308 > -1e308 > values["c"][0]
+
+
+def test_the_data_set_is_an_input_with_our_own_digest(lab: Lab, mirror: Mirror) -> None:
+    mirror(lab.journal("runs/a", FINISHED))
+    ((name, digest, source, profile),) = lab.sql("select name, digest, dataset_source, dataset_profile from datasets")
+    assert (name, digest) == ("wine", "d" * 32)
+    assert json.loads(source) == {"source": "UCI wine"}
+    assert json.loads(profile)["parts"] == {"train": 107, "val": 36, "test": 35}
+    assert len(lab.sql("select * from inputs")) == 1
+
+
+def test_the_runs_of_a_sweep_are_children(lab: Lab, mirror: Mirror) -> None:
+    sweep = lab.journal("sweeps/s", FINISHED, run_id="sweep", name="lr: 2 runs", tags={"nnlab.kind": "sweep"})
+    first = lab.journal("sweeps/s/0", FINISHED, run_id="one", parent="sweep", name="lr=1")
+    second = lab.journal("sweeps/s/1", FINISHED, run_id="two", parent="sweep", name="lr=2")
+    mirror(first)  # its sweep could not be mirrored yet
+    with (second / "journal.jsonl").open() as file:
+        rest = file.read()
+    (second / "journal.jsonl").write_text(rest[: rest.index("\n") + 1])
+    alive = Journal(second)
+    mirror(second)
+    mirror(sweep)
+    alive.close("FINISHED")
+    mirror(second)
+    lab.append(first, metrics(1, lr=1.0), FINISHED)
+    mirror(first)
+    ids = dict(lab.sql("select name, run_uuid from runs"))
+    parents = lab.sql("select run_uuid from tags where key = 'mlflow.parentRunId' and value = ?", ids["lr: 2 runs"])
+    assert sorted(parents) == sorted([ids["lr=1"], ids["lr=2"]])
+    assert lab.sql("select value from tags where key = 'nnlab.sweep'") == ["sweep", "sweep"]
+
+
+def test_long_runs_have_max_points_with_the_first_the_last_and_the_best(lab: Lab, mirror: Mirror) -> None:
+    losses = [abs(epoch - 1003) + 1.0 for epoch in range(3001)]
+    epochs = [metrics(epoch, val_loss=losses[epoch], lr=0.1) for epoch in range(3001)]
+    end = metrics(3000, final_test_loss=0.5, best_epoch=1003)
+    mirror(lab.journal("runs/a", *epochs, end, FINISHED, epochs=3000, tracking={"max_points": 50}))
+    steps = [step for step, _, _ in lab.points("val/loss")]
+    assert len(steps) == 50
+    assert {0, 1003, 3000} <= set(steps)
+    assert lab.points("best/epoch") == [(3000, 1003, START + 3_002_000)]
+    assert len(lab.points("final/test_loss")) == 1
+
+
+def test_a_long_run_that_died_has_its_last_and_best_values_too(lab: Lab, mirror: Mirror) -> None:
+    epochs = [metrics(epoch, train_loss=1.0) for epoch in range(1, 1778)]
+    epochs += [metrics(epoch, val_loss=math.cos(epoch / 300)) for epoch in range(0, 1778, 7)]
+    epochs += [metrics(942, update_loss=7.0)]
+    mirror(lab.journal("runs/a", *epochs, epochs=5000, eval_every=7, tracking={"max_points": 20}))
+    assert lab.points("train/loss")[-1][0] == 1777
+    steps = [step for step, _, _ in lab.points("val/loss")]
+    assert {0, min(range(0, 1778, 7), key=lambda epoch: math.cos(epoch / 300)), 1771} <= set(steps)
+    assert len(steps) <= 20
+    assert len(lab.points("update/loss")) == 1
+
+
+def test_artifacts_are_there_and_pruned_ones_are_not(lab: Lab, mirror: Mirror) -> None:
+    lines = [artifact("config.yaml"), artifact("plots/loss.png"), artifact("checkpoints/epoch-000000")]
+    lines += [artifact("checkpoints/epoch-000001"), {"type": "pruned", "path": "checkpoints/epoch-000001"}]
+    directory = lab.journal("runs/a", *lines, artifact("gone.csv"), FINISHED)
+    for name in ("config.yaml", "plots/loss.png", "checkpoints/epoch-000000/0.bias.npy", "not journalled"):
+        (directory / name).parent.mkdir(parents=True, exist_ok=True)
+        (directory / name).write_bytes(name.encode())
+    mirror(directory)
+    names = ("config.yaml", "plots/loss.png", "checkpoints/epoch-000000/0.bias.npy")
+    assert artifacts(lab) == {name: name.encode() for name in names}
+
+
+def test_a_dead_run_is_killed_with_what_is_on_disk_and_resumed_it_runs_and_finishes(lab: Lab, mirror: Mirror) -> None:
+    directory = lab.journal("runs/a", artifact("checkpoints/epoch-000001"), metrics(1, val_loss=1.0))
+    (directory / "checkpoints" / "epoch-000001").mkdir(parents=True)
+    (directory / "checkpoints" / "epoch-000001" / "0.bias.npy").write_bytes(b"1")
+    with (directory / "journal.jsonl").open("a") as file:
+        file.write('{"type":"metr')  # torn
+    assert mirror(directory)
+    assert lab.sql("select status, end_time from runs") == [("KILLED", START + 2000)]
+    assert lab.tags()["nnlab.reason"] == "the process died without closing the run"
+    assert artifacts(lab) == {"checkpoints/epoch-000001/0.bias.npy": b"1"}
+
+    resumed = Journal(directory)
+    resumed.metrics(2, {"val/loss": 0.5})
+    assert not mirror(directory)
+    assert lab.sql("select status from runs") == ["RUNNING"]
+    resumed.write("pruned", path="checkpoints/epoch-000001")
+    resumed.close("FINISHED")
+    assert mirror(directory)
+    assert lab.sql("select status, count(*) from runs") == [("FINISHED", 1)]
+    assert lab.sql("select end_time from runs")[0] > START + 2000
+    assert [step for step, _, _ in lab.points("val/loss")] == [1, 2]
+    assert "nnlab.reason" not in lab.tags()
+    assert artifacts(lab) == {}
+
+
+def test_a_failed_run_says_why(lab: Lab, mirror: Mirror) -> None:
+    mirror(lab.journal("runs/a", {"type": "status", "status": "FAILED", "reason": "epoch 3: NaN or Inf in layer 2"}))
+    assert lab.sql("select status from runs") == ["FAILED"]
+    assert lab.tags()["nnlab.reason"] == "epoch 3: NaN or Inf in layer 2"
+
+
+def test_a_run_that_is_alive_is_mirrored_as_far_as_it_is(lab: Lab, mirror: Mirror) -> None:
+    directory = lab.journal("runs/a", metrics(0, val_loss=1.0))
+    alive = Journal(directory)
+    assert not mirror(directory)
+    assert lab.sql("select status, end_time from runs") == [("RUNNING", None)]
+    assert len(lab.points("val/loss")) == 1
+    alive.close("FINISHED")
+
+
+def test_an_untracked_run_or_one_without_a_line_is_left_alone(lab: Lab, mirror: Mirror) -> None:
+    before = lab.rows()
+    assert mirror(lab.journal("runs/a", FINISHED, tracking=None))
+    (lab.outputs / "runs" / "b").mkdir()
+    (lab.outputs / "runs" / "b" / "journal.jsonl").write_text('{"type":"ru')
+    assert mirror(lab.outputs / "runs" / "b")
+    assert lab.rows() == before

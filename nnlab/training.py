@@ -174,11 +174,12 @@ def _multiplier(schedules: Sequence[Schedule], step: int) -> float | Values:
 
 
 def _newly_failed(network: Sequential, metrics: dict[str, Values], alive: NDArray[np.bool_]) -> dict[int, str]:
-    """Name what is NaN or Inf first, for each replica that was alive: a layer's parameters, else a loss."""
+    """Name what is NaN or Inf in each replica that was alive: a layer's parameters, else the last one's outputs."""
     losses = {name: values for name, values in metrics.items() if name.endswith("/loss")}
     is_fine = np.isfinite(network.parameters).all(axis=1) & np.all([np.isfinite(v) for v in losses.values()], axis=0)
     failed = {}
     for replica in np.flatnonzero(alive & ~is_fine).tolist():
         bad_losses = ", ".join(name for name, values in losses.items() if not np.isfinite(values[replica]))
-        failed[replica] = network.first_nonfinite(replica) or bad_losses
+        last = f"{bad_losses}, of the outputs of layer {len(network.layers) - 1}, {network.layers[-1]!r}"
+        failed[replica] = network.first_nonfinite(replica) or last
     return failed

@@ -17,6 +17,7 @@ NUMBERS = np.random.default_rng(11)
 X, Y = NUMBERS.normal(size=(19, FEATURES)), NUMBERS.integers(CLASSES, size=19)
 TRAIN, VAL = np.arange(11), np.arange(11, 19)
 STEPS = 3  # an epoch: 4 + 4 + 3 samples
+OUTPUTS = "of the outputs of layer 2, Linear(4 -> 3)"
 
 
 def a_part(rows: NDArray[np.int64], replicas: int = 1) -> Part:
@@ -124,9 +125,9 @@ def test_log_every_updates_records_the_batch_before_its_update() -> None:
 @pytest.mark.parametrize(
     ("lr", "epoch", "what"),
     [
-        (1e3, 2, "train/loss, val/loss"),  # the parameters are still finite
-        (1e8, 1, "val/loss"),
-        (1e20, 1, "train/loss, val/loss"),
+        (1e3, 2, f"train/loss, val/loss, {OUTPUTS}"),  # the parameters are still finite
+        (1e8, 1, f"val/loss, {OUTPUTS}"),
+        (1e20, 1, f"train/loss, val/loss, {OUTPUTS}"),
         (1e100, 1, "layer 0, Linear(3 -> 4), weight"),
     ],
 )

@@ -28,6 +28,9 @@ class Module:
     def __init__(self) -> None:
         self._buffers: dict[tuple[str, tuple[int, ...], Any], NDArray[Any]] = {}
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}()"
+
     def bind(self, parameters: Mapping[str, Array], gradients: Mapping[str, Array]) -> None:
         """Take the arrays to work on, ``[replicas, *parameter_shapes[name]]`` each, owned by the network."""
         for name, parameter in parameters.items():

@@ -34,7 +34,7 @@ def sync(outputs: Path, report: Callable[[str], None]) -> int:
     uri = store.uri(outputs)
     with _TrackerLock(outputs, uri) as lock:
         if not lock.acquire(0):
-            report("a tracker is at work; waiting for it")
+            report("a tracker is at work here; waiting until it has finished (Ctrl-C is safe)")
             while not lock.acquire(1):
                 pass
         mirror = _mirror(outputs, uri)

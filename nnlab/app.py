@@ -25,7 +25,7 @@ from nnlab.errors import NnlabError
 from nnlab.progress import Progress
 from nnlab.runner import Outcome
 from nnlab.sweep.plan import name
-from nnlab.tracking import follower, store
+from nnlab.tracking import cursor, follower, store
 
 
 def train(arguments: Sequence[str]) -> Path | None:
@@ -115,6 +115,11 @@ def _wait(is_tracked: bool, directories: list[Path], seconds: float) -> None:
     if is_mirrored:
         _say(f"mirrored into MLflow, {time.monotonic() - started:.1f} s after the end of training")
         _say("look at it with: nnlab ui")
+        return
+    key = store.key(store.uri(outputs))
+    problem = next(filter(None, (cursor.read(directory, key).problem for directory in directories)), None)
+    if problem:
+        _say(f"not mirrored: {problem}; all is kept in {outputs}")
     else:
         log = follower.log_path(outputs, store.uri(outputs))
         _say(f"not mirrored within {seconds:g} s: all is kept in {outputs}, run `nnlab sync` (log: {log})")

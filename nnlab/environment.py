@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import getpass
 import os
 import platform
 import subprocess
@@ -31,6 +32,14 @@ def git_tags() -> dict[str, str]:
         return {}
     dirty = bool(_git(directory, "status", "--porcelain", "--untracked-files=no"))
     return {"mlflow.source.git.commit": commit, "nnlab.git_dirty": str(dirty).lower()}
+
+
+def user() -> str:
+    """Return the name of who runs us; a user id where a container knows no name."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.getuid())
 
 
 def versions() -> dict[str, str]:

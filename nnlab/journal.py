@@ -53,15 +53,11 @@ class Journal:
 
     Raises:
         NnlabError: another process is writing this journal.
-
-    Attributes:
-        seconds: time spent in writing so far.
     """
 
     def __init__(self, directory: Path) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self.path = directory / NAME
-        self.seconds = 0.0
         self._fd = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o644)
         if not locks.lock(self._fd, seconds=1):  # a reader that looks whether we live holds it for a moment
             os.close(self._fd)
@@ -74,14 +70,12 @@ class Journal:
         Raises:
             OSError: the file system refuses; nothing is swallowed.
         """
-        started = time.perf_counter()
         event = {"type": type, "timestamp": time.time_ns() // 1_000_000, **fields}
         line = json.dumps(event, separators=(",", ":"), allow_nan=False).encode() + b"\n"
         size = os.fstat(self._fd).st_size
         if os.write(self._fd, line) != len(line):
             os.ftruncate(self._fd, size)  # or the next line would be glued to the torn one
             raise OSError(f"{self.path}: only a part of a line could be written; is the disk full?")
-        self.seconds += time.perf_counter() - started
 
     def metrics(self, step: int, values: Mapping[str, float]) -> None:
         """Append the metrics of one step (the epoch; for ``update/*`` the update)."""

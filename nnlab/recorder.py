@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import getpass
 import logging
 import time
 import uuid
@@ -68,7 +67,7 @@ class Recorder:
             name=name,
             experiment=config.experiment_name,
             parent=parent,
-            user=getpass.getuser(),
+            user=environment.user(),
             tracking=config.tracking.model_dump(exclude={"target"}) if config.tracking.enabled else None,
             environment=environment.versions(),
             overrides=list(job.overrides),
@@ -139,6 +138,12 @@ class Recorder:
             writer.writerow(["epoch", *names])
             writer.writerows([epoch, *(values.get(name, "") for name in names)] for epoch, values in self.steps.items())
 
+    def save_best(self) -> None:
+        """Write the checkpoint of the best epoch so far; between checkpoints it waits in memory."""
+        if self._best_arrays is not None:
+            self._write_checkpoint(*self._best_arrays)
+            self._best_arrays = None
+
     def close(self, status: Status, reason: str | None = None) -> None:
         """Close the run."""
         log.info("%s%s", status, f": {reason}" if reason else "")
@@ -155,9 +160,7 @@ class Recorder:
     def _checkpoint(self, arrays: dict[str, NDArray[Any]], manifest: dict[str, Any]) -> None:
         """Write a checkpoint, the best one so far as well, and remove those that are no longer wanted."""
         self._last_checkpoint = time.monotonic()
-        if self._best_arrays is not None:
-            self._write_checkpoint(*self._best_arrays)
-            self._best_arrays = None
+        self.save_best()
         self._write_checkpoint(arrays, {**manifest, "best": dict(self.best)})
         wanted = {0, manifest["epoch"], self.best.get("epoch", 0)}
         if self.job.config.checkpoint.keep == "best":

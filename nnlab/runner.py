@@ -4,26 +4,22 @@ from __future__ import annotations
 
 import functools
 import logging
-import signal
-import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from types import FrameType
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nnlab import environment, paths
+from nnlab import environment, paths, pictures
 from nnlab.build import Stack, build, network_outputs
 from nnlab.compose import Job
 from nnlab.errors import NnlabError
 from nnlab.journal import Status
-from nnlab.network import Network
 from nnlab.progress import Progress
 from nnlab.recorder import Recorder
+from nnlab.signals import sigterm_as_interrupt
 from nnlab.tracking import follower
 from nnlab.training import evaluate, train
 
@@ -83,7 +79,7 @@ def run(
     """
     config = jobs[0].config
     names = names or [default_name(job) for job in jobs]
-    with _sigterm_as_interrupt(), environment.blas_threads(config.training.blas_threads) as threads:
+    with sigterm_as_interrupt(), environment.blas_threads(config.training.blas_threads) as threads:
         stack = build([job.config for job in jobs])
         recorders: dict[int, Recorder] = {}
         try:
@@ -98,6 +94,8 @@ def run(
             killed = isinstance(error, KeyboardInterrupt)
             log.exception("the run did not finish")
             for recorder in recorders.values():
+                if killed:
+                    recorder.save_best()
                 recorder.close("KILLED" if killed else "FAILED", "interrupted" if killed else _describe(error))
             raise
 
@@ -121,7 +119,9 @@ def _train(stack: Stack, recorders: dict[int, Recorder], progress: Progress | No
             recorder.epoch(result, replica, snapshot)
             if replica in result.failed:
                 reason = f"epoch {result.epoch}: NaN or Inf in {result.failed[replica]}"
-                _draw_curves(recorders.pop(replica)).close("FAILED", reason)
+                recorder.save_best()
+                pictures.draw_curves(recorder)
+                recorders.pop(replica).close("FAILED", reason)
                 outcomes[replica] = Outcome("FAILED", reason)
         if progress:
             progress.epoch(result)
@@ -133,8 +133,8 @@ def _train(stack: Stack, recorders: dict[int, Recorder], progress: Progress | No
         recorder.finish({name: float(values[replica]) for name, values in final.items()}, result.epoch, snapshot)
         share = recorder.recording_seconds / seconds
         log.info("trained in %.2f s, %.2f %% of it spent in recording", seconds, 100 * share)
-        _draw_curves(recorder)
-        _draw_predictions(recorder, stack, replica)
+        pictures.draw_curves(recorder)
+        pictures.draw_predictions(recorder, stack, replica)
         recorders.pop(replica).close("FINISHED")
         outcomes[replica] = Outcome("FINISHED")
     return [outcome for _, outcome in sorted(outcomes.items())]
@@ -194,50 +194,5 @@ def _final_metrics(stack: Stack) -> dict[str, NDArray[np.float64]]:
     return metrics
 
 
-def _draw_curves(recorder: Recorder) -> Recorder:
-    from nnlab import plots  # matplotlib takes 0.7 s to import, and training need not wait for it
-
-    recorder.artifact("history.csv", recorder.history)
-    for metric in ("loss", "accuracy"):
-        best_epoch = recorder.best.get("epoch")
-        figure = plots.curves(recorder.steps, metric, f"{metric} of {recorder.name}", best_epoch)
-        recorder.artifact(f"plots/{metric}.png", functools.partial(figure.savefig, dpi=120))
-    return recorder
-
-
-def _draw_predictions(recorder: Recorder, stack: Stack, replica: int) -> None:
-    from nnlab import plots
-
-    network = Network.of_stack(stack, replica)
-    data, split = stack.dataset, stack.splits[replica]
-    inputs = {name: data.x[getattr(split, name)] / data.scale for name in stack.parts}
-    shown = "test" if "test" in stack.parts else "train"
-    labels = data.y[getattr(split, shown)]
-    title = f"{recorder.name}\nlast epoch, {shown}: {len(labels)} samples"
-    figure = plots.confusion_matrix(labels, network.predict(inputs[shown]), data.class_names, title)
-    recorder.artifact("plots/confusion.png", functools.partial(figure.savefig, dpi=120))
-    if data.features == 2:
-        points = {name: (x, data.y[getattr(split, name)]) for name, x in inputs.items()}
-        figure = plots.decision_boundary(network.predict, points, data.feature_names, recorder.name)
-        recorder.artifact("plots/decision_boundary.png", functools.partial(figure.savefig, dpi=120))
-
-
 def _describe(error: BaseException) -> str:
     return str(error) if isinstance(error, NnlabError) else f"{type(error).__name__}: {error}"
-
-
-@contextmanager
-def _sigterm_as_interrupt() -> Iterator[None]:
-    """Let SIGTERM end a run as Ctrl-C does, with its record closed; only the main thread can."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def interrupt(_number: int, _frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

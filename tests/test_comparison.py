@@ -39,7 +39,11 @@ def write_run(directory: Path, params: dict[str, Any], accuracy: float | None, e
 @pytest.fixture
 def sweep(outputs: Path) -> Path:
     directory = outputs / "sweeps" / "s"
-    scores = {("tanh", 0.1): [0.9, 0.8, 0.85], ("relu", 0.1): [0.95, 0.97, None], ("relu", 0.2): [None, None, None]}
+    scores: dict[tuple[str, float], list[float | None]] = {
+        ("tanh", 0.1): [0.9, 0.8, 0.85],
+        ("relu", 0.1): [0.95, 0.97, None],
+        ("relu", 0.2): [None, None, None],
+    }
     number = 0
     for (activation, lr), values in scores.items():
         for seed, accuracy in enumerate(values):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import getpass
 import uuid
 from pathlib import Path
 
@@ -78,7 +77,7 @@ class RecordedSweeper(BasicSweeper):
             name=f"{' x '.join(swept) or 'sweep'}: {len(planned)} runs",
             experiment=config.experiment_name,
             parent=None,
-            user=getpass.getuser(),
+            user=environment.user(),
             tracking={"max_points": tracking.max_points} if tracking.enabled else None,
             environment=environment.versions(),
             overrides=given,

@@ -45,13 +45,6 @@ _RUN = {
 }
 
 
-def wait_for(condition: Callable[[], object], seconds: float = 120) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.02)
-
-
 class Lab:
     """An outputs root with runs written by hand and a store that is read back as plain sqlite."""
 
@@ -88,20 +81,29 @@ class Lab:
         """Return a metric's (step, value, timestamp)."""
         return self.sql("select step, value, timestamp from metrics where key = ? order by step, timestamp", key)
 
+    @staticmethod
+    def wait_for(condition: Callable[[], object]) -> None:
+        deadline = time.monotonic() + 120
+        while not condition():
+            assert time.monotonic() < deadline, "waited in vain"
+            time.sleep(0.02)
+
     def tags(self) -> dict[str, str]:
         return dict(self.sql("select key, value from tags"))
 
 
 @pytest.fixture(scope="session")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An empty MLflow store."""
-    with warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore"
-        )  # MLflow's models use what SQLAlchemy 2.1 deprecates; it says so once, on import
-        from mlflow.store.tracking import sqlalchemy_store  # noqa: F401
-    path = tmp_path_factory.mktemp("store") / "mlflow.db"
-    subprocess.run([sys.executable, "-c", _MAKE_STORE, f"sqlite:///{path}"], check=True, capture_output=True)
+    """An empty MLflow store, one for all of pytest-xdist's workers."""
+    root = tmp_path_factory.getbasetemp()
+    path = (root.parent if "PYTEST_XDIST_WORKER" in os.environ else root) / "template.db"
+    fd = os.open(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT)
+    assert locks.lock(fd, seconds=120)
+    if not path.exists():
+        made = path.with_suffix(".new")
+        subprocess.run([sys.executable, "-c", _MAKE_STORE, f"sqlite:///{made}"], check=True, capture_output=True)
+        made.rename(path)
+    os.close(fd)
     return path
 
 
@@ -115,6 +117,10 @@ def lab(outputs: Path, template: Path) -> Lab:
 @pytest.fixture
 def mirror(lab: Lab) -> Iterator[Callable[..., bool]]:
     """Mirror a run with a client of its own, as a new tracker would."""
+    with warnings.catch_warnings():
+        # MLflow's models use what SQLAlchemy 2.1 deprecates, which it says once, as they are imported.
+        warnings.simplefilter("ignore")
+        from mlflow.store.tracking import sqlalchemy_store  # noqa: F401
     from nnlab.tracking import store
     from nnlab.tracking.mirror import Mirror
 
@@ -156,10 +162,15 @@ class Processes:
         assert process.returncode == 0, output
         return output
 
-    def journal(self, lines: int) -> Path:
+    def journal(self, lines: int, name: str = "*") -> Path:
         """Wait until a run has so many lines, and return its directory."""
-        wait_for(lambda: any(len(path.read_bytes().splitlines()) >= lines for path in self._journals()))
-        return next(path.parent for path in self._journals() if len(path.read_bytes().splitlines()) >= lines)
+
+        def found() -> list[Path]:
+            paths = self.lab.outputs.glob(f"runs/{name}/journal.jsonl")
+            return [path.parent for path in paths if len(path.read_bytes().splitlines()) >= lines]
+
+        self.lab.wait_for(found)
+        return found()[0]
 
     def is_tracker_at_work(self) -> bool:
         return any(locks.is_locked(path) for path in self.lab.outputs.glob(".tracker-*.lock"))
@@ -175,10 +186,7 @@ class Processes:
                 cmdline = environ.with_name("cmdline").read_bytes().split(b"\0")
                 if mine in environ.read_bytes().split(b"\0") and b"--follow" in cmdline:
                     os.kill(int(environ.parent.name), signal.SIGKILL)
-        wait_for(lambda: not self.is_tracker_at_work())
-
-    def _journals(self) -> list[Path]:
-        return sorted(self.lab.outputs.glob("runs/*/journal.jsonl"))
+        self.lab.wait_for(lambda: not self.is_tracker_at_work())
 
 
 @pytest.fixture

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlparse
@@ -22,13 +19,6 @@ if TYPE_CHECKING:
     from tests.tracking.conftest import Lab, Processes
 
 LONG = ("train", "dataset=wine", "training.epochs=200000", "training.eval_every=50", "tracking.max_points=null")
-
-
-def wait_for(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 120
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.05)
 
 
 def events(directory: Path, kind: str) -> list[dict[str, Any]]:
@@ -94,7 +84,7 @@ def test_a_trainer_killed_with_kill_9_ends_as_killed_with_all_that_was_journalle
     directory = nnlab.journal(300)
     trainer.kill()
     trainer.wait()
-    wait_for(lambda: lab.sql("select status from runs") == ["KILLED"])
+    lab.wait_for(lambda: lab.sql("select status from runs") == ["KILLED"])
     assert mirrored(lab) == journalled(directory)
     assert lab.tags()["nnlab.reason"] == "the process died without closing the run"
     (end,) = lab.sql("select end_time from runs")
@@ -103,7 +93,7 @@ def test_a_trainer_killed_with_kill_9_ends_as_killed_with_all_that_was_journalle
 
 def test_a_trainer_does_not_need_its_tracker_and_sync_completes_the_record(lab: Lab, nnlab: Processes) -> None:
     tracker = nnlab.start("sync", "--follow", "--exit-when-idle")
-    wait_for(nnlab.is_tracker_at_work)
+    lab.wait_for(nnlab.is_tracker_at_work)
     trainer = nnlab.start("train", "dataset=wine", "training.epochs=900", "tracking.wait_seconds=0")
     directory = nnlab.journal(30)
     tracker.kill()
@@ -122,7 +112,7 @@ def test_a_trainer_does_not_need_its_tracker_and_sync_completes_the_record(lab: 
 
 def test_a_tracker_that_was_killed_is_replaced_when_the_run_is_over(lab: Lab, nnlab: Processes) -> None:
     tracker = nnlab.start("sync", "--follow", "--exit-when-idle")
-    wait_for(nnlab.is_tracker_at_work)
+    lab.wait_for(nnlab.is_tracker_at_work)
     trainer = nnlab.start("train", "dataset=wine", "training.epochs=900")
     directory = nnlab.journal(30)
     tracker.kill()
@@ -136,8 +126,7 @@ def test_interrupted_trainers_close_their_runs_as_killed(lab: Lab, nnlab: Proces
     trainers = []
     for number, interrupt in enumerate((signal.SIGTERM, signal.SIGINT), 1):
         trainer = nnlab.start(*LONG, f"seed={number}", f"hydra.run.dir={lab.outputs}/runs/{number}")
-        wait_for(lambda number=number: (lab.outputs / "runs" / str(number) / "plots").parent.is_dir())
-        wait_for(lambda n=number: len(events_or_none(lab.outputs / "runs" / str(n))) >= 3)
+        nnlab.journal(6, str(number))
         trainer.send_signal(interrupt)
         trainers.append(trainer)
     for number, trainer in enumerate(trainers, 1):
@@ -146,13 +135,9 @@ def test_interrupted_trainers_close_their_runs_as_killed(lab: Lab, nnlab: Proces
         assert output.endswith("nnlab: interrupted\n")
         (status,) = events(lab.outputs / "runs" / str(number), "status")
         assert (status["status"], status["reason"]) == ("KILLED", "interrupted")
-    wait_for(lambda: lab.sql("select status from runs") == ["KILLED", "KILLED"])
+    lab.wait_for(lambda: lab.sql("select status from runs") == ["KILLED", "KILLED"])
     assert lab.sql("select value from tags where key = 'nnlab.reason'") == ["interrupted", "interrupted"]
     assert sorted(lab.sql("select value from tags where key = 'seed'")) == ["1", "2"]
-
-
-def events_or_none(directory: Path) -> list[dict[str, Any]]:
-    return events(directory, "metrics") if (directory / "journal.jsonl").exists() else []
 
 
 def test_without_tracking_there_is_neither_store_nor_tracker(lab: Lab, nnlab: Processes) -> None:
@@ -163,17 +148,15 @@ def test_without_tracking_there_is_neither_store_nor_tracker(lab: Lab, nnlab: Pr
     assert events(nnlab.journal(1), "status")[0]["status"] == "FINISHED"
 
 
-@pytest.mark.parametrize("password", ["s3cr3t", "p@ss"])
 def test_a_password_in_the_stores_address_is_neither_printed_nor_kept(
-    lab: Lab, nnlab: Processes, monkeypatch: pytest.MonkeyPatch, password: str
+    lab: Lab, nnlab: Processes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://ada:{password}@127.0.0.1:9")  # nobody listens there
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://ada:p@ss@127.0.0.1:9")  # nobody listens there
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     output = nnlab.run("train", "dataset=wine", "training.epochs=2", "tracking.wait_seconds=0")
     assert "http://***@127.0.0.1:9" in output
     (log,) = lab.outputs.glob(".tracker-*.log")
-    wait_for(lambda: "can't be opened" in log.read_text())
+    lab.wait_for(lambda: "can't be opened" in log.read_text())
     kept = [path.read_bytes() for path in lab.outputs.rglob("*") if path.is_file() and path != lab.database]
-    assert password not in output
-    assert not any(password.encode() in content for content in kept)
-    assert os.environ["MLFLOW_TRACKING_URI"].encode() not in b"".join(kept)
+    assert "p@ss" not in output
+    assert not any(b"p@ss" in content for content in kept)

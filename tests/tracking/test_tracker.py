@@ -7,7 +7,6 @@ import os
 import socket
 import sqlite3
 import threading
-import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -37,13 +36,6 @@ def _quick(monkeypatch: pytest.MonkeyPatch, mirror: Mirror) -> None:
     monkeypatch.setattr(sync, "_set_priority", lambda **_: None)
 
 
-def wait_for(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-
-
 def follow(lab: Lab, report: list[str]) -> threading.Thread:
     arguments = {"exit_when_idle": True}
     thread = threading.Thread(target=sync.follow, args=(lab.outputs, report.append), kwargs=arguments, daemon=True)
@@ -58,7 +50,7 @@ def test_following_mirrors_a_run_as_it_trains_and_ends_when_idle(lab: Lab) -> No
     thread = follow(lab, report)
     for epoch in range(3):
         alive.metrics(epoch, {"a": epoch})
-        wait_for(functools.partial(lambda n: len(lab.points("a")) == n, epoch + 1))
+        lab.wait_for(functools.partial(lambda n: len(lab.points("a")) == n, epoch + 1))
     assert lab.sql("select status from runs") == ["RUNNING"]
     alive.close("FINISHED")
     thread.join(60)
@@ -136,7 +128,7 @@ def test_a_locked_database_is_tried_again(lab: Lab, monkeypatch: pytest.MonkeyPa
     writer.execute("begin exclusive")
     report: list[str] = []
     thread = follow(lab, report)
-    wait_for(lambda: report)
+    lab.wait_for(lambda: report)
     writer.rollback()
     writer.close()
     thread.join(60)
@@ -164,7 +156,7 @@ def test_a_store_deleted_under_the_tracker_ends_it_and_the_next_makes_it_again(l
 
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
-    wait_for(lambda: lab.sql("select status from runs") == ["RUNNING"])
+    lab.wait_for(lambda: lab.sql("select status from runs") == ["RUNNING"])
     lab.database.unlink()
     thread.join(60)
     alive.close("FINISHED")

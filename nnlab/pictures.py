@@ -1,0 +1,38 @@
+"""Pictures: which plots a run gets when its training is over."""
+
+from __future__ import annotations
+
+import functools
+
+from nnlab.build import Stack
+from nnlab.network import Network
+from nnlab.recorder import Recorder
+
+
+def draw_curves(recorder: Recorder) -> None:
+    """Write a run's history.csv and the curves over it."""
+    from nnlab import plots  # matplotlib takes 0.7 s to import: after training, not before
+
+    recorder.artifact("history.csv", recorder.history)
+    for metric in ("loss", "accuracy"):
+        best_epoch = recorder.best.get("epoch")
+        figure = plots.curves(recorder.steps, metric, f"{metric} of {recorder.name}", best_epoch)
+        recorder.artifact(f"plots/{metric}.png", functools.partial(figure.savefig, dpi=120))
+
+
+def draw_predictions(recorder: Recorder, stack: Stack, replica: int) -> None:
+    """Write what a run's network predicts: the confusion matrix, and for two inputs the decision boundary."""
+    from nnlab import plots
+
+    network = Network.of_stack(stack, replica)
+    data, split = stack.dataset, stack.splits[replica]
+    inputs = {name: data.x[getattr(split, name)] / data.scale for name in stack.parts}
+    shown = "test" if "test" in stack.parts else "train"
+    labels = data.y[getattr(split, shown)]
+    title = f"{recorder.name}\nlast epoch, {shown}: {len(labels)} samples"
+    figure = plots.confusion_matrix(labels, network.predict(inputs[shown]), data.class_names, title)
+    recorder.artifact("plots/confusion.png", functools.partial(figure.savefig, dpi=120))
+    if data.features == 2:
+        points = {name: (x, data.y[getattr(split, name)]) for name, x in inputs.items()}
+        figure = plots.decision_boundary(network.predict, points, data.feature_names, recorder.name)
+        recorder.artifact("plots/decision_boundary.png", functools.partial(figure.savefig, dpi=120))

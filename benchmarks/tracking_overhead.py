@@ -18,18 +18,20 @@ import tempfile
 import time
 from pathlib import Path
 
+from nnlab import locks
+
 TRAIN = [
     *(sys.executable, "-m", "nnlab", "train", "dataset=mnist", "architecture.hidden_sizes=[128,64]", "activation=relu"),
     *("initializer=kaiming_normal", "training.batch_size=128", "training.epochs=10"),
 ]
 
 
-def one_run(*, tracked: bool) -> dict[str, float]:
+def one_run(threads: int | None, *, tracked: bool) -> dict[str, float]:
     """Train once and return seconds to the end of training, % of it spent in recording, and the final wait."""
     with tempfile.TemporaryDirectory() as outputs:
         started = time.time()
         done = subprocess.run(
-            [*TRAIN, f"tracking={'mlflow' if tracked else 'none'}"],
+            [*TRAIN, f"tracking={'mlflow' if tracked else 'none'}", f"training.blas_threads={threads or 'null'}"],
             env={**os.environ, "NNLAB_OUTPUTS": outputs, "MLFLOW_TRACKING_URI": ""},
             capture_output=True,
             text=True,
@@ -41,7 +43,8 @@ def one_run(*, tracked: bool) -> dict[str, float]:
         log = (journal.parent / "train.log").read_text()
         recording = re.search(r"([\d.]+) % of it spent in recording", log)
         waited = re.search(r"mirrored into MLflow, ([\d.]+) s", done.stdout)
-        time.sleep(1)  # let the tracker finish with the folder
+        while any(locks.is_locked(path) for path in Path(outputs).glob(".tracker-*.lock")):
+            time.sleep(0.1)  # a tracker stays for some seconds; the next run shall not meet it
         return {
             "seconds": ended - started,
             "recording": float(recording[1]) if recording else float("nan"),
@@ -53,17 +56,19 @@ def main() -> None:
     """Run the benchmark and print its table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
-    rounds = parser.parse_args().rounds
+    parser.add_argument("--threads", type=int, help="of BLAS; default: all cores")
+    options = parser.parse_args()
+    rounds, threads = options.rounds, options.threads
     results: dict[bool, list[dict[str, float]]] = {True: [], False: []}
     for number in range(rounds):
         for tracked in (number % 2 == 0, number % 2 != 0):
-            results[tracked].append(one_run(tracked=tracked))
+            results[tracked].append(one_run(threads, tracked=tracked))
             print(f"round {number + 1} tracked={tracked}: {results[tracked][-1]}", flush=True)
     medians = {
         tracked: {name: statistics.median(run[name] for run in runs) for name in runs[0]}
         for tracked, runs in results.items()
     }
-    print(f"{os.cpu_count()} cores, medians of {rounds}, interleaved")
+    print(f"{os.cpu_count()} cores, {threads or 'all'} BLAS threads, medians of {rounds}, interleaved")
     print(f"tracking=none    {medians[False]['seconds']:.2f} s to the end of training")
     ratio = medians[True]["seconds"] / medians[False]["seconds"]
     print(f"tracking=mlflow  {medians[True]['seconds']:.2f} s, {100 * (ratio - 1):+.1f} %")

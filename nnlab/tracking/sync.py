@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING
 from nnlab import journal, locks
 from nnlab.errors import NnlabError
 from nnlab.tracking import cursor, runs, store
-from nnlab.tracking.follower import lock_path
+from nnlab.tracking.follower import DETACH, lock_path
 
 if TYPE_CHECKING:
     from nnlab.tracking.mirror import Mirror
@@ -63,6 +64,7 @@ def follow(outputs: Path, report: Callable[[str], None], *, exit_when_idle: bool
         exit_when_idle: end when every run has ended and is mirrored.
     """
     uri = store.uri(outputs)
+    _leave_process_tree()
     with _TrackerLock(outputs, uri) as lock:
         if not lock.acquire(1):  # whoever looks whether there is a tracker holds it for a moment
             report("another tracker is at work")
@@ -98,6 +100,8 @@ def _follow(
         if mirror is None and left:
             try:
                 mirror = _mirror(outputs, uri)
+                _leave_session()
+                _set_priority(low=is_any_alive)  # which starts anew with a session
             except Exception as error:
                 failures[outputs] = _first_line(error)
         if mirror is not None and file is not None and not file.exists():
@@ -167,6 +171,20 @@ def _mirror(outputs: Path, uri: str) -> Mirror:
         return mirror.Mirror(outputs, uri)
     except mirror.MlflowException as error:
         raise NnlabError(f"the store {store.shown(uri)} can't be opened: {_first_line(error)}", exit_code=1) from error
+
+
+def _leave_process_tree() -> None:
+    """Become nobody's child and no process group's leader, and outlive the terminal; only for a trainer's tracker."""
+    if os.environ.get(DETACH) and sys.platform != "win32":
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        if os.fork():
+            os._exit(0)
+
+
+def _leave_session() -> None:
+    """Start a session of our own, once what takes time is over: see ``follower.ensure``."""
+    if os.environ.pop(DETACH, None) and sys.platform != "win32":
+        os.setsid()
 
 
 def _set_priority(*, low: bool) -> None:

@@ -1,0 +1,45 @@
+"""The tracker that a trainer starts is out of its reach, and out of its way."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tests.tracking.conftest import Lab, Processes
+
+LONG = ("train", "dataset=wine", "training.epochs=200000", "training.eval_every=50", "tracking.max_points=null")
+
+
+def tracker_of(outputs: Path) -> int | None:
+    """Return the process that follows an outputs root."""
+    for environ in Path("/proc").glob("[0-9]*/environ"):
+        try:
+            is_mine = f"NNLAB_OUTPUTS={outputs}".encode() in environ.read_bytes().split(b"\0")
+            is_tracker = b"--follow" in environ.with_name("cmdline").read_bytes().split(b"\0")
+        except OSError:  # ended
+            continue
+        if is_mine and is_tracker:
+            return int(environ.parent.name)
+    return None
+
+
+def test_a_tracker_outlives_its_trainers_process_group_and_becomes_a_session(lab: Lab, nnlab: Processes) -> None:
+    command = [sys.executable, "-m", "nnlab", *LONG]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, start_new_session=True) as trainer:
+        try:
+            nnlab.journal(300)
+            lab.wait_for(lambda: bool(lab.database.exists() and lab.sql("select status from runs")))
+            tracker = tracker_of(lab.outputs)
+            assert tracker is not None
+            assert os.getpgid(tracker) != trainer.pid
+            assert os.getsid(tracker) == tracker
+            assert os.sched_getscheduler(tracker) == os.SCHED_IDLE
+            assert Path(f"/proc/{tracker}/stat").read_text().rpartition(")")[2].split()[1] != str(trainer.pid)
+        finally:
+            os.killpg(trainer.pid, signal.SIGKILL)
+    lab.wait_for(lambda: lab.sql("select status from runs") == ["KILLED"])

@@ -82,7 +82,7 @@ def task(composed: DictConfig) -> Outcome:
         sweep = journal.read(job.directory.parent).run
         run_name, parent = name(job.overrides, sweep["swept"]) or run_name, sweep["run_id"]
         title, lines = f"{hydra_node.job.num + 1}/{sweep['jobs']}  ", 1
-    with Progress(f"{title}{run_name}", runner.epochs(job), lines) as progress:
+    with Progress(f"{title}{run_name}", lines) as progress:
         (outcome,) = runner.run([job], [job.directory], names=[run_name], parent=parent, progress=progress)
     if outcome.status == "FAILED":
         _say(f"{title}{run_name}  FAILED: {outcome.reason}")

@@ -20,13 +20,12 @@ class Progress:
 
     Args:
         title: of the run.
-        epochs: its length.
         lines: about so many lines where there is no terminal.
         console: where to; by default the standard output.
     """
 
-    def __init__(self, title: str, epochs: int, lines: int = 20, console: Console | None = None) -> None:
-        self.title, self.epochs, self.lines = title, epochs, lines
+    def __init__(self, title: str, lines: int = 20, console: Console | None = None) -> None:
+        self.title, self.lines = title, lines
         self.console = console or Console()
         self._started = self._shown = time.perf_counter()
         self._bar: Bar | None = None
@@ -39,7 +38,7 @@ class Progress:
                 TimeRemainingColumn(),
             )
             self._bar = Bar(*columns, console=self.console)
-            self._task = self._bar.add_task(title, total=epochs, numbers="")
+            self._task = self._bar.add_task(title, total=None, numbers="")
 
     def __enter__(self) -> Progress:
         if self._bar:
@@ -52,22 +51,24 @@ class Progress:
         if self._bar:
             self._bar.stop()
 
-    def epoch(self, result: EpochResult) -> None:
-        """Show one epoch, if it is time to."""
-        is_last = result.epoch == self.epochs or bool(result.failed)
+    def epoch(self, result: EpochResult, epochs: int) -> None:
+        """Show one epoch of so many, if it is time to."""
+        is_last = result.epoch == epochs or bool(result.failed)
         now = time.perf_counter()
         if result.epoch == 0:
             self._started = now  # building and the first evaluation are no epochs
         if self._bar:
             if is_last or now - self._shown > _REFRESH_SECONDS:
                 self._shown = now
-                self._bar.update(self._task, completed=result.epoch, numbers=self._numbers(result))
-        elif is_last or (self.lines > 1 and result.epoch % max(1, self.epochs // self.lines) == 0):
-            width = len(str(self.epochs))
-            line = f"{self.title}  epoch {result.epoch:>{width}}/{self.epochs}  {self._numbers(result)}"
+                self._bar.update(
+                    self._task, total=epochs, completed=result.epoch, numbers=self._numbers(result, epochs)
+                )
+        elif is_last or (self.lines > 1 and result.epoch % max(1, epochs // self.lines) == 0):
+            width = len(str(epochs))
+            line = f"{self.title}  epoch {result.epoch:>{width}}/{epochs}  {self._numbers(result, epochs)}"
             self.console.print(line, soft_wrap=True, highlight=False, markup=False)
 
-    def _numbers(self, result: EpochResult) -> str:
+    def _numbers(self, result: EpochResult, epochs: int) -> str:
         """Return loss and accuracy, on val rather than on test rather than on the training batches, and the speed."""
         splits = [split for split in ("val", "test", "train") if f"{split}/loss" in result.metrics]
         parts = []
@@ -76,6 +77,6 @@ class Progress:
             parts.append(f"{splits[0]} loss {loss:{'.4f' if loss < 1e4 else '.3g'}}  accuracy {accuracy:.4f}")
         if result.epoch:
             rate = result.epoch / (time.perf_counter() - self._started)
-            left = (self.epochs - result.epoch) / rate
+            left = (epochs - result.epoch) / rate
             parts.append(f"{rate:.3g} epochs/s" + ("" if self._bar else f"  {left:.0f} s left"))
         return "  ".join(parts)

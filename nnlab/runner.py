@@ -41,11 +41,6 @@ def default_name(job: Job) -> str:
     return f"{choices['dataset']}-{choices['architecture']}-{choices['activation']}-s{job.config.seed}"
 
 
-def epochs(job: Job) -> int:
-    """Return how many epochs a job has."""
-    return build([job.config]).plan.epochs
-
-
 class Outcome(NamedTuple):
     """How a run ended."""
 
@@ -124,7 +119,7 @@ def _train(stack: Stack, recorders: dict[int, Recorder], progress: Progress | No
                 recorders.pop(replica).close("FAILED", reason)
                 outcomes[replica] = Outcome("FAILED", reason)
         if progress:
-            progress.epoch(result)
+            progress.epoch(result, stack.plan.epochs)
     assert result is not None  # noqa: S101 - epoch 0 is always there
     seconds = time.perf_counter() - started
     final = _final_metrics(stack) if recorders else {}

@@ -14,9 +14,9 @@ def result(epoch: int, loss: float = 0.25) -> EpochResult:
 
 
 def shown(console: Console, epochs: int, lines: int = 20) -> str:
-    with Progress("title", epochs, lines, console) as progress:
+    with Progress("title", lines, console) as progress:
         for epoch in range(epochs + 1):
-            progress.epoch(result(epoch))
+            progress.epoch(result(epoch), epochs)
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
 
@@ -46,6 +46,6 @@ def test_a_terminal_gets_a_bar_with_numbers_speed_and_time_left() -> None:
 def test_without_a_validation_part_the_training_batches_are_shown() -> None:
     console = Console(file=io.StringIO())
     train_only = EpochResult(1, 1, {"train/loss": np.array([3e7]), "train/accuracy": np.array([0.125])})
-    Progress("t", 1, console=console).epoch(train_only)
+    Progress("t", console=console).epoch(train_only, 1)
     assert isinstance(console.file, io.StringIO)
     assert "train loss 3e+07  accuracy 0.1250" in console.file.getvalue()

@@ -162,13 +162,13 @@ def test_a_diverging_run_fails_with_epoch_and_layer_and_spares_the_rest_of_its_s
 
 
 class Interrupting(Progress):
-    def epoch(self, result: EpochResult) -> None:
+    def epoch(self, result: EpochResult, epochs: int) -> None:
         if result.epoch == 2:
             raise KeyboardInterrupt
 
 
 class Breaking(Progress):
-    def epoch(self, result: EpochResult) -> None:
+    def epoch(self, result: EpochResult, epochs: int) -> None:
         if result.epoch == 2:
             raise MemoryError("no room")
 
@@ -181,7 +181,7 @@ def test_an_interrupted_or_broken_run_is_closed_with_its_reason(
     progress: type[Progress], error: type[BaseException], status: str, reason: str, tmp_path: Path
 ) -> None:
     with pytest.raises(error):
-        runner.run([job()], [tmp_path], progress=progress("x", 5))
+        runner.run([job()], [tmp_path], progress=progress("x"))
     record = journal.read(tmp_path)
     assert record.status == status
     assert reason in str(record.reason)

@@ -86,7 +86,7 @@ class CaffeSGD(torch.optim.Optimizer):  # type: ignore[misc, unused-ignore]
     def __init__(self, groups: Any, lr: float, momentum: float) -> None:
         super().__init__(groups, {"lr": lr, "momentum": momentum, "weight_decay": 0.0})
 
-    def step(self, closure: Any = None) -> None:  # noqa: ARG002 - PyTorch's signature
+    def step(self, closure: Any = None) -> None:
         """Update once."""
         with torch.no_grad():
             for group in self.param_groups:

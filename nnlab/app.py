@@ -99,7 +99,9 @@ def _sweep(app: Hydra, config_name: str, overrides: list[str]) -> Path:
     finally:
         children = sorted(path.parent for path in directory.glob(f"*/{journal.NAME}"))
         if children:
-            tables.print_comparison(compare(runs=frame(children)))
+            runs = frame(children)
+            if "FINISHED" in set(runs.get("status", ())):
+                tables.print_comparison(compare(runs=runs))
             _wait(base.tracking.enabled, [directory, *children], base.tracking.wait_seconds)
     return directory
 

@@ -41,7 +41,7 @@ def print_plan(planned: Sequence[Planned]) -> None:
 
 def print_jobs(directory: Path, planned: Sequence[Planned]) -> None:
     """Print every job of a sweep with its outcome."""
-    table = Table(title=f"{len(planned)} jobs", title_justify="left")
+    table = Table()
     for heading in ("job", "swept", "status", "val accuracy", "test accuracy", "seconds", "reason"):
         numeric = heading in ("job", "val accuracy", "test accuracy", "seconds")
         table.add_column(heading, justify="right" if numeric else "left", overflow="fold")
@@ -69,7 +69,7 @@ def print_comparison(result: pd.DataFrame) -> None:
     """Print what ``compare`` gave."""
     metric = result.attrs["metric"]
     settings = list(result.columns[: list(result.columns).index("mean")])
-    table = Table(title=f"{metric}: mean over seeds, best setting first", title_justify="left")
+    table = Table()
     for name in settings:
         table.add_column(name)
     for heading in ("mean", "std", "worst to best" if "loss" not in metric else "best to worst", "n"):
@@ -81,7 +81,9 @@ def print_comparison(result: pd.DataFrame) -> None:
         spread = f"{_number(row['min'])} to {_number(row['max'])}" if row["n"] else ""
         cells = [*(_text(row[name]) for name in settings), _number(row["mean"]), _number(row["std"]), spread]
         table.add_row(*cells, str(int(row["n"])), *([str(int(row["failed"]))] if has_failed else []))
-    console().print(table)
+    out = console()
+    out.print(f"{metric}: mean over seeds, best setting first", soft_wrap=True)  # a title would wrap at a narrow table
+    out.print(table)
 
 
 def _number(value: float, form: str = ".4f") -> str:

@@ -46,6 +46,12 @@ def test_a_failed_job_does_not_stop_the_others(outputs: Path, capsys: pytest.Cap
     assert "NaN or Inf in layer 0" in capsys.readouterr().out
 
 
+def test_a_sweep_in_which_every_run_diverges_says_so(outputs: Path) -> None:
+    with pytest.raises(NnlabError, match="2 of 2 jobs failed"):
+        app.train(["-m", "seed=0,1", "optimizer.lr=1e30", "activation=relu", "loss=mse", *QUICK])
+    assert journal.read(sweep_of(outputs)).status == "FAILED"
+
+
 def test_a_job_that_cannot_run_is_named_before_the_first_one_trains(
     outputs: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

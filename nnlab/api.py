@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,7 +22,7 @@ from nnlab.training import evaluate as evaluate_part
 __all__ = ["Network", "compare", "evaluate", "history", "load", "run"]
 
 
-def run(overrides: Sequence[str] | Mapping[str, Any] = ()) -> pd.DataFrame:
+def run(overrides: str | Sequence[str] | Mapping[str, Any] = ()) -> pd.DataFrame:
     """Train as ``nnlab train`` does, and return one row a run: directory, status, params and metrics.
 
     Args:
@@ -30,9 +32,27 @@ def run(overrides: Sequence[str] | Mapping[str, Any] = ()) -> pd.DataFrame:
     Raises:
         NnlabError: the input was wrong, or a run failed (its record is in the outputs root all the same).
     """
-    given = [f"{key}={value}" for key, value in overrides.items()] if isinstance(overrides, Mapping) else overrides
-    directory = app.train(list(given))
+    if isinstance(overrides, str):
+        given = [overrides]
+    elif isinstance(overrides, Mapping):
+        given = [f"{key}={_as_override(value)}" for key, value in overrides.items()]
+    else:
+        given = list(overrides)
+    directory = app.train(given)
     return frame(find_runs([directory]) if directory else [])
+
+
+def _as_override(value: Any) -> str:
+    """Return a Python value in the grammar of Hydra's overrides."""
+    if value is None or isinstance(value, bool):
+        return json.dumps(value)
+    if isinstance(value, (list, tuple)):
+        return f"[{','.join(_as_override(each) for each in value)}]"
+    text = str(value)
+    if isinstance(value, str) and not re.fullmatch(r"[\w./+-]+", text):
+        escaped = text.replace("\\", "\\\\").replace("'", "\\'")
+        return f"'{escaped}'"
+    return text
 
 
 def history(directory: str | Path) -> pd.DataFrame:

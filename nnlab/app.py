@@ -22,9 +22,11 @@ from nnlab import journal, paths, runner, tables
 from nnlab.comparison import compare, frame
 from nnlab.compose import CONFIG_NAME, VERSION_BASE, compose_job, hydra_app, hydra_errors, job_from, register
 from nnlab.errors import NnlabError
+from nnlab.output import say
 from nnlab.progress import Progress
 from nnlab.runner import Outcome
 from nnlab.sweep.plan import name
+from nnlab.terminal import console
 from nnlab.tracking import cursor, follower, store
 
 
@@ -53,16 +55,20 @@ def train(arguments: Sequence[str]) -> Path | None:
             return _sweep(app, config_name, overrides)
         job = compose_job(app, overrides, config_name)
         runner.check(job)
-        directory = job.directory.resolve()
+        directory = _own_directory(job.directory, "hydra.run.dir")
         _say_where(job.config.tracking.enabled)
-        _say(f"run      {directory}")
-        outcome = app.run(config_name, task, overrides).return_value
+        say(f"run      {directory}")
+        try:
+            outcome = app.run(config_name, task, overrides).return_value
+        except KeyboardInterrupt:
+            say(f"interrupted: the run is kept as KILLED in {directory}")
+            raise
         if outcome.status == "FAILED":
             _wait(job.config.tracking.enabled, [directory], job.config.tracking.wait_seconds)
             raise NnlabError(f"the run FAILED: {outcome.reason}; its record is in {directory}", exit_code=1)
         record = journal.read(directory)
         shown = {key: record.metrics.get(f"final/{key}_accuracy") for key in ("train", "val", "test")}
-        _say("accuracy  " + "  ".join(f"{split} {value:.4f}" for split, value in shown.items() if value is not None))
+        say("accuracy  " + "  ".join(f"{split} {value:.4f}" for split, value in shown.items() if value is not None))
         _wait(job.config.tracking.enabled, [directory], job.config.tracking.wait_seconds)
         return directory
 
@@ -79,21 +85,21 @@ def task(composed: DictConfig) -> Outcome:
     job = job_from(composed)
     run_name, parent, title, lines = runner.default_name(job), None, "", 20
     if hydra_node.mode is RunMode.MULTIRUN:
-        sweep = journal.read(job.directory.parent).run
+        sweep = journal.read(Path(hydra_node.sweep.dir)).run
         run_name, parent = name(job.overrides, sweep["swept"]) or run_name, sweep["run_id"]
-        title, lines = f"{hydra_node.job.num + 1}/{sweep['jobs']}  ", 1
+        title, lines = f"job {hydra_node.job.num} of {sweep['jobs']}  ", 1
     with Progress(f"{title}{run_name}", lines) as progress:
         (outcome,) = runner.run([job], [job.directory], names=[run_name], parent=parent, progress=progress)
     if outcome.status == "FAILED":
-        _say(f"{title}{run_name}  FAILED: {outcome.reason}")
+        say(f"{title}{run_name}  FAILED: {outcome.reason}")
     return outcome
 
 
 def _sweep(app: Hydra, config_name: str, overrides: list[str]) -> Path:
     base = app.compose_config(config_name, [*overrides, "hydra.mode=MULTIRUN"], RunMode.MULTIRUN)
-    directory = Path(str(base.hydra.sweep.dir)).resolve()
+    directory = _own_directory(Path(str(base.hydra.sweep.dir)), "hydra.sweep.dir")
     _say_where(base.tracking.enabled)
-    _say(f"sweep    {directory}")
+    say(f"sweep    {directory}")
     try:
         app.multirun(config_name, task, [*overrides, "hydra.mode=MULTIRUN"])
     finally:
@@ -106,25 +112,33 @@ def _sweep(app: Hydra, config_name: str, overrides: list[str]) -> Path:
     return directory
 
 
+def _own_directory(directory: Path, key: str) -> Path:
+    """Refuse a directory that holds something: what is recorded there would be mixed with it."""
+    directory = directory.resolve()
+    if directory == Path.cwd() or (directory.is_dir() and any(directory.iterdir())):
+        raise NnlabError(f"{key}={directory}: it is in use or not empty; a run needs a directory of its own")
+    return directory
+
+
 def _wait(is_tracked: bool, directories: list[Path], seconds: float) -> None:
     """Wait until the runs are in MLflow, and say how to look at them."""
     if not is_tracked:
         return
     outputs = paths.outputs_dir()
     started = time.monotonic()
-    with tables.console().status("mirroring into MLflow"):
+    with console().status("mirroring into MLflow"):
         is_mirrored = follower.wait(outputs, directories, seconds)
     if is_mirrored:
-        _say(f"mirrored into MLflow, {time.monotonic() - started:.1f} s after the end of training")
-        _say("look at it with: nnlab ui")
+        say(f"mirrored into MLflow, {time.monotonic() - started:.1f} s after the end of training")
+        say("look at it with: nnlab ui")
         return
     key = store.key(store.uri(outputs))
     problem = next(filter(None, (cursor.read(directory, key).problem for directory in directories)), None)
     if problem:
-        _say(f"not mirrored: {problem}; all is kept in {outputs}")
+        say(f"not mirrored: {problem}; all is kept in {outputs}")
     else:
         log = follower.log_path(outputs, store.uri(outputs))
-        _say(f"not mirrored within {seconds:g} s: all is kept in {outputs}, run `nnlab sync` (log: {log})")
+        say(f"not mirrored within {seconds:g} s: all is kept in {outputs}, run `nnlab sync` (log: {log})")
 
 
 def _show(arguments: Sequence[str]) -> None:
@@ -157,10 +171,5 @@ def _refuse(message: str) -> NoReturn:
 
 def _say_where(is_tracked: bool) -> None:
     outputs = paths.outputs_dir()
-    _say(f"outputs  {outputs}")
-    _say(f"store    {store.shown(store.uri(outputs)) if is_tracked else 'none (tracking=none)'}")
-
-
-def _say(line: str) -> None:
-    sys.stdout.write(f"{line}\n")
-    sys.stdout.flush()
+    say(f"outputs  {outputs}")
+    say(f"store    {store.shown(store.uri(outputs)) if is_tracked else 'none (tracking=none)'}")

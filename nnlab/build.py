@@ -129,6 +129,9 @@ def build_layers(
         activation.factory("activation"),
         architecture.output_activation.factory("architecture.output_activation"),
     )
+    for layer in layers:
+        if not isinstance(layer, Module):
+            raise NnlabError(f"{layer!r} is no layer: the architecture and its activations must give Modules")
     return layers
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from nnlab.errors import NnlabError
+from nnlab.output import say
 
 _DESCRIPTION = "Experiment-tracking research harness for neural networks in plain NumPy."
 _EPILOG = """examples:
@@ -32,9 +33,6 @@ def main(argv: Sequence[str] | None = None) -> None:
     except KeyboardInterrupt:
         sys.stderr.write("nnlab: interrupted\n")
         sys.exit(130)
-    except BrokenPipeError:  # whoever read our output has gone (| head)
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
     except OSError as error:
         sys.stderr.write(f"nnlab: {error.filename or 'input/output'}: {error.strerror or error}\n")
         sys.exit(1)
@@ -110,22 +108,24 @@ def _sync(options: argparse.Namespace) -> int:
     if options.exit_when_idle and not options.follow:
         raise NnlabError("--exit-when-idle goes with --follow")
     outputs = paths.outputs_dir()
-    _report(f"outputs {outputs}")
-    _report(f"store   {store.shown(store.uri(outputs))}")
+    say(f"outputs {outputs}")
+    say(f"store   {store.shown(store.uri(outputs))}")
     if options.follow:
-        return sync.follow(outputs, _report, exit_when_idle=options.exit_when_idle)
-    return 1 if sync.sync(outputs, _report) else 0
+        return sync.follow(outputs, say, exit_when_idle=options.exit_when_idle)
+    return 1 if sync.sync(outputs, say) else 0
 
 
 def _compare(options: argparse.Namespace) -> int:
     from nnlab import tables
     from nnlab.comparison import compare
 
+    if options.json and not options.json.resolve().parent.is_dir():
+        raise NnlabError(f"--json {options.json}: there is no such folder")
     result = compare(*options.where, experiment=options.experiment, metric=options.metric)
     tables.print_comparison(result)
     if options.json:
         result.to_json(options.json, orient="records", indent=2)
-        _report(f"written to {options.json.resolve()}")
+        say(f"written to {options.json.resolve()}")
     return 0
 
 
@@ -133,7 +133,7 @@ def _evaluate(options: argparse.Namespace) -> int:
     from nnlab.api import evaluate
 
     loss, accuracy, samples = evaluate(options.directory, split=options.split, checkpoint=options.checkpoint)
-    _report(f"{options.split}  loss {loss:.6f}  accuracy {accuracy:.6f}  ({samples} samples)")
+    say(f"{options.split}  loss {loss:.6f}  accuracy {accuracy:.6f}  ({samples} samples)")
     return 0
 
 
@@ -141,13 +141,13 @@ def _ui(options: argparse.Namespace) -> int:
     from nnlab import paths
     from nnlab.ui import ui
 
-    return ui(paths.outputs_dir(), _report, port=options.port, browser=not options.no_browser)
+    return ui(paths.outputs_dir(), say, port=options.port, browser=not options.no_browser)
 
 
 def _data_fetch(options: argparse.Namespace) -> int:
     from nnlab.data import registry
 
-    registry.fetch(options.name, _report)
+    registry.fetch(options.name, say)
     return 0
 
 
@@ -156,7 +156,7 @@ def _data_list(options: argparse.Namespace) -> int:  # noqa: ARG001 - every verb
 
     for row in registry.status():
         size = f"{row.bytes / 1e6:.1f} MB" if row.bytes else ""
-        _report(f"{row.name:8} {'present' if row.present else 'absent':8} {size:>8}  {row.path}")
+        say(f"{row.name:8} {'present' if row.present else 'absent':8} {size:>8}  {row.path}")
     return 0
 
 
@@ -165,10 +165,5 @@ def _data_verify(options: argparse.Namespace) -> int:  # noqa: ARG001 - every ve
 
     rows = registry.verify()
     for row in rows:
-        _report(f"{row.name:8} {row.state:8} {row.file}")
+        say(f"{row.name:8} {row.state:8} {row.file}")
     return 1 if any(row.state == "wrong" for row in rows) else 0
-
-
-def _report(line: str) -> None:
-    sys.stdout.write(f"{line}\n")
-    sys.stdout.flush()

@@ -64,10 +64,12 @@ class Component(BaseModel):
             return locate(self.target, where)(*injected, **(self.arguments | overriding))
         except ValueError as error:
             raise NnlabError(f"{where}: {error}") from error
+        except TypeError as error:
+            raise NnlabError(f"{where}._target_={self.target!r} can't be called as nnlab does: {error}") from error
 
     def factory(self, where: str) -> functools.partial[Any]:
-        """Return the target with the config's arguments filled in, to be called with the injected ones."""
-        return functools.partial(locate(self.target, where), **self.arguments)
+        """Return ``build`` of this place, for those who make several."""
+        return functools.partial(self.build, where)
 
 
 def locate(target: str, where: str) -> Any:
@@ -123,8 +125,11 @@ def validated(
         raise NnlabError(f"{key}={_shown(first['input'])}: it is a section, not a value; set the keys in it")
     # A union (integer, or "auto", or null) gives an error for each of its members.
     messages = [error["msg"] for error in errors if _path_in(values, error["loc"]) == path]
-    expected = dict.fromkeys(text.removeprefix("Input should be ") for text in messages if text.startswith("Input"))
-    raise NnlabError(f"{key}={_shown(first['input'])}: it should be {' or '.join(expected or messages)}")
+    expected = [text.removeprefix("Input should be ") for text in messages if text.startswith("Input")]
+    expected = list(dict.fromkeys(text for text in expected if "an instance of" not in text))
+    if not expected:
+        raise NnlabError(f"{key}={_shown(first['input'])}: {messages[0][0].lower()}{messages[0][1:]}")
+    raise NnlabError(f"{key}={_shown(first['input'])}: it should be {' or '.join(expected)}")
 
 
 def unknown_key(key: str, known: Iterable[str]) -> str:
@@ -132,9 +137,10 @@ def unknown_key(key: str, known: Iterable[str]) -> str:
     parent, _, last = key.rpartition(".")
     known = sorted(known)
     meant = difflib.get_close_matches(last, known, n=1)
+    choices = f"choose from {', '.join(known)}" if known else "it has no settings"
     return (
         f"{key}: there is no such key{f' in {parent}' if parent else ''}; "
-        f"{f'did you mean {meant[0]}? ' if meant else ''}choose from {', '.join(known) or 'none'}"
+        f"{f'did you mean {meant[0]}? ' if meant else ''}{choices}"
     )
 
 
@@ -171,11 +177,17 @@ def _keys_at(model: type[BaseModel], path: list[str]) -> dict[str, None]:
 @functools.cache
 def _arguments_model(target: str, where: str) -> type[BaseModel]:
     """Return the schema of a target's keyword-only arguments."""
-    signature = inspect.signature(locate(target, where), eval_str=True)
+    try:
+        signature = inspect.signature(locate(target, where), eval_str=True)
+    except (ValueError, NameError) as error:
+        raise NnlabError(f"{where}._target_={target!r}: its arguments can't be told ({error})") from error
     fields: dict[str, Any] = {
         name: (parameter.annotation, ... if parameter.default is parameter.empty else parameter.default)
         for name, parameter in signature.parameters.items()
         if parameter.kind is parameter.KEYWORD_ONLY
     }
     config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
-    return pydantic.create_model("Arguments", __config__=config, **fields)
+    try:
+        return pydantic.create_model("Arguments", __config__=config, **fields)
+    except pydantic.errors.PydanticUserError as error:
+        raise NnlabError(f"{where}._target_={target!r}: its arguments have no types that a config can give") from error

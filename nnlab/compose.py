@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from hydra import version
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.hydra import Hydra
 from hydra._internal.utils import create_config_search_path
 from hydra.core.config_search_path import SearchPathQuery
@@ -82,6 +83,9 @@ def hydra_app(
     for given in (config_dir, config_path):
         if given is not None and not Path(given).is_dir():
             raise NnlabError(f"{given}: there is no such folder of configs")
+    for override in overrides:
+        if override.partition("=")[0] in GROUPS and override.endswith("=null"):
+            raise NnlabError(f"{override}: a run can't do without; `nnlab train --help` lists the choices")
     register()
     search_path = create_config_search_path(str(Path(config_path).resolve()) if config_path else str(paths.conf_dir()))
     if config_dir is not None:
@@ -91,6 +95,14 @@ def hydra_app(
     version.setbase(VERSION_BASE)
     with hydra_errors(overrides):
         yield Hydra.create_main_hydra2("train", search_path)
+
+
+def _directory(hydra: DictConfig) -> Path:
+    if hydra.runtime.get("output_dir"):  # Hydra has made it
+        return Path(str(hydra.runtime.output_dir))
+    if hydra.mode is RunMode.MULTIRUN:
+        return Path(str(hydra.sweep.dir)) / str(hydra.sweep.subdir)
+    return Path(str(hydra.run.dir))
 
 
 @contextmanager
@@ -130,7 +142,7 @@ def job_from(composed: DictConfig) -> Job:
             resolve=True,
             throw_on_missing=True,
         )
-        directory = Path(str(hydra.runtime.get("output_dir") or hydra.run.dir))
+        directory = _directory(hydra)
     finally:
         HydraConfig.instance().cfg = before
     assert isinstance(node, dict)  # noqa: S101 - a DictConfig gives a dict
@@ -170,9 +182,12 @@ def explain(error: Exception, overrides: Sequence[str] = ()) -> NnlabError:
 
 def _known_keys(key: str, overrides: Sequence[str]) -> list[str]:
     """Return the keys beside ``key`` in the config with the same group choices."""
-    choices = [override for override in overrides if re.fullmatch(r"[\w@/]+=[\w-]+", override) and override[0] != "_"]
-    choices = [override for override in choices if override.split("=")[0].split("@")[0] in GROUPS]
-    node: Any = GlobalHydra.instance().config_loader().load_configuration(CONFIG_NAME, choices, RunMode.RUN)
+    choices = [each for each in overrides if re.fullmatch(r"\w+=[\w-]+", each) and each.partition("=")[0] in GROUPS]
+    loader = ConfigLoaderImpl(create_config_search_path(str(paths.conf_dir())))  # Hydra's may be gone by now
+    try:
+        node: Any = loader.load_configuration(CONFIG_NAME, choices, RunMode.RUN)
+    except HydraException:  # one of the choices is itself wrong, or from a folder of the user's
+        node = loader.load_configuration(CONFIG_NAME, [], RunMode.RUN)
     for part in key.split(".")[:-1]:
         if not OmegaConf.is_dict(node) or part not in node:
             return []

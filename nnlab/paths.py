@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from nnlab.errors import NnlabError
+
 _PACKAGE = Path(__file__).resolve().parent
 
 
@@ -19,8 +21,15 @@ def experiments_dir() -> Path:
 
 
 def outputs_dir() -> Path:
-    """Return the absolute outputs root: ``$NNLAB_OUTPUTS``, else ``outputs`` in the current directory."""
-    return Path(os.environ.get("NNLAB_OUTPUTS") or "outputs").expanduser().resolve()
+    """Return the absolute outputs root: ``$NNLAB_OUTPUTS``, else ``outputs`` in the current directory.
+
+    Raises:
+        NnlabError: there is a file of that name.
+    """
+    outputs = Path(os.environ.get("NNLAB_OUTPUTS") or "outputs").expanduser().resolve()
+    if outputs.exists() and not outputs.is_dir():
+        raise NnlabError(f"{outputs} is a file: move it away, or set NNLAB_OUTPUTS to a folder")
+    return outputs
 
 
 def _shipped(name: str) -> Path:

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
+from nnlab import terminal
 from nnlab.training import EpochResult
 
 _REFRESH_SECONDS = 0.1
@@ -26,7 +27,7 @@ class Progress:
 
     def __init__(self, title: str, lines: int = 20, console: Console | None = None) -> None:
         self.title, self.lines = title, lines
-        self.console = console or Console()
+        self.console = console or terminal.console()
         self._started = self._shown = time.perf_counter()
         self._bar: Bar | None = None
         if self.console.is_terminal:

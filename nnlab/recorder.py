@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import logging
 import time
 import uuid
@@ -17,8 +16,10 @@ from numpy.typing import NDArray
 from nnlab import checkpoint, environment
 from nnlab.compose import Job
 from nnlab.config import params
+from nnlab.errors import NnlabError
 from nnlab.hashing import code_version
-from nnlab.journal import Journal, Status
+from nnlab.history_csv import write_history
+from nnlab.journal import NAME, Journal, Status, whole_lines
 from nnlab.training import EpochResult
 
 log = logging.getLogger(__name__)
@@ -53,6 +54,8 @@ class Recorder:
         threads: int,
     ) -> None:
         self.job, self.directory, self.name, self.identity = job, directory, name, identity
+        if (directory / NAME).exists() and whole_lines(directory / NAME):
+            raise NnlabError(f"{directory} holds a run already; a run needs a directory of its own")
         self.journal = Journal(directory)
         self.steps: dict[int, dict[str, float]] = {}
         self.best: dict[str, Any] = {}
@@ -132,11 +135,7 @@ class Recorder:
 
     def history(self, path: Path) -> None:
         """Write every epoch's metrics as CSV, a row an epoch."""
-        names = list(dict.fromkeys(name for values in self.steps.values() for name in values))
-        with path.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file)
-            writer.writerow(["epoch", *names])
-            writer.writerows([epoch, *(values.get(name, "") for name in names)] for epoch, values in self.steps.items())
+        write_history(path, self.steps)
 
     def save_best(self) -> None:
         """Write the checkpoint of the best epoch so far; between checkpoints it waits in memory."""

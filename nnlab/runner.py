@@ -32,7 +32,10 @@ def check(job: Job) -> None:
     Raises:
         NnlabError: one line about what is wrong.
     """
-    build([job.config])
+    try:
+        build([job.config])
+    except MemoryError as error:
+        raise NnlabError(f"the run does not fit into memory: {error}") from error
 
 
 def default_name(job: Job) -> str:
@@ -87,10 +90,12 @@ def run(
             return _train(stack, recorders, progress)
         except BaseException as error:
             killed = isinstance(error, KeyboardInterrupt)
-            log.exception("the run did not finish")
+            if not killed:
+                log.exception("the run did not finish")
             for recorder in recorders.values():
                 if killed:
                     recorder.save_best()
+                    pictures.draw_curves(recorder)
                 recorder.close("KILLED" if killed else "FAILED", "interrupted" if killed else _describe(error))
             raise
 
@@ -166,6 +171,8 @@ def _identity(stack: Stack, replica: int, threads: int) -> dict[str, Any]:
             "activation": node["activation"],
             "dtype": config.training.dtype,
         },
+        "optimizer": node["optimizer"],
+        "schedule": node["schedule"],
         "class_names": list(stack.dataset.class_names),
         "config_hash": config.config_hash(threads),
     }

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
 from rich.table import Table
 
 from nnlab import journal
 from nnlab.errors import NnlabError
+from nnlab.terminal import console
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,14 +18,6 @@ if TYPE_CHECKING:
     from nnlab.sweep.plan import Planned
 
 _STATUS_STYLE = {"FINISHED": "green", "FAILED": "red", "KILLED": "yellow", "RUNNING": "cyan"}
-
-
-def console() -> Console:
-    """Return a console on the standard output; piped, it is wide enough for a table not to be cut."""
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = 200
-    return console
 
 
 def print_plan(planned: Sequence[Planned]) -> None:
@@ -39,7 +30,7 @@ def print_plan(planned: Sequence[Planned]) -> None:
             out.print(job.problem, markup=False, soft_wrap=True)
 
 
-def print_jobs(directory: Path, planned: Sequence[Planned]) -> None:
+def print_jobs(planned: Sequence[Planned]) -> None:
     """Print every job of a sweep with its outcome."""
     table = Table()
     for heading in ("job", "swept", "status", "val accuracy", "test accuracy", "seconds", "reason"):
@@ -48,9 +39,9 @@ def print_jobs(directory: Path, planned: Sequence[Planned]) -> None:
     has_reason = False
     for job in planned:
         status, reason, metrics, seconds = "FAILED", job.problem, {}, math.nan
-        if job.problem is None:
+        if job.job is not None:
             try:
-                record = journal.read(directory / str(job.number))
+                record = journal.read(job.job.directory)
             except NnlabError:
                 reason = "it ended before its journal began; see its train.log"
             else:

@@ -159,6 +159,8 @@ def evaluate(network: Sequential, loss: Loss, part: Part) -> tuple[Values, Value
 
 
 def _evaluate_all(network: Sequential, loss: Loss, parts: dict[str, Part]) -> dict[str, Values]:
+    if not parts:
+        return {}
     started = time.perf_counter()
     metrics: dict[str, Values] = {}
     for name, part in parts.items():

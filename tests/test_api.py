@@ -37,6 +37,16 @@ def test_run_gives_one_row_a_run(outputs: Path) -> None:
     assert history.attrs["final/test_accuracy"] == row["final/test_accuracy"]
 
 
+def test_run_takes_python_values() -> None:
+    given = {"training.batch_size": None, "architecture.hidden_sizes": (4, 3), "experiment_name": "it's mine, really"}
+    row = nnlab.run({**QUICK, **given, "optimizer.nesterov": False}).iloc[0]
+    assert row["training.batch_size"] is None
+    assert row["architecture.hidden_sizes"] == "[4, 3]"
+    assert row["experiment"] == "it's mine, really"
+    with pytest.raises(NnlabError, match="sed"):
+        nnlab.run("sed=3")
+
+
 def test_run_with_m_gives_the_sweep() -> None:
     runs = nnlab.run(["-m", "seed=0,1,2", "activation=relu,tanh", "tracking=none", "training.epochs=2"])
     assert sorted(zip(runs["activation"], runs["seed"], strict=True)) == [

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from nnlab import app
+from nnlab import app, journal
 from nnlab.cli import main
 from nnlab.errors import NnlabError
 
@@ -70,6 +70,20 @@ BAD = [
     # sweeps in which no job can run
     (["-m", "sed=1,2"], ["sed", "did you mean seed?"]),
     (["-m", "seed=1,2", "optimizer.lr=-1"], ["lr must be above 0"]),
+    (["-m", "seed=a,b"], ["seed", "integer", "1 other problems: no job can run"]),
+    (["-m", "seed=range(0)"], ["no jobs"]),
+    # found by an outside check
+    (["activation=null"], ["activation=null", "--help"]),
+    (["activation@foo=relu"], ["activation@foo"]),
+    (["activation._target_=os.system"], ["activation", "os.system"]),
+    (["activation._target_=nnlab.nn.losses.CrossEntropy"], ["CrossEntropy", "no layer"]),
+    (["dataset._target_=builtins.print"], ["dataset"]),
+    (["dataset=moons", "dataset.samples=4000000000000"], ["memory"]),
+    (["optimizer.lr=inf"], ["optimizer.lr", "finite number"]),
+    (["experiment_name="], ["experiment_name", "at least 1 character"]),
+    (["loss=mse", "loss.x=1"], ["loss.x", "no settings"]),
+    (["--cfg", "job", "foo=1"], ["foo", "no such key"]),
+    (["hydra.run.dir="], ["hydra.run.dir"]),
 ]
 
 
@@ -85,6 +99,32 @@ def test_bad_input_is_one_line_that_names_the_key_and_the_choices(
         assert part in message
     assert caught.value.exit_code == 2
     assert not outputs.exists()
+
+
+def test_a_directory_that_is_not_empty_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.tex").write_text("")
+    for arguments in (
+        [f"hydra.run.dir={tmp_path / 'mine'}"],
+        ["-m", f"hydra.sweep.dir={tmp_path / 'mine'}", "seed=1,2"],
+    ):
+        with pytest.raises(NnlabError, match="not empty"):
+            app.train(arguments)
+    assert [path.name for path in (tmp_path / "mine").iterdir()] == ["thesis.tex"]
+
+
+def test_outputs_that_are_a_file_are_refused(outputs: Path) -> None:
+    outputs.write_text("")
+    with pytest.raises(NnlabError, match="is a file"):
+        app.train(["training.epochs=1"])
+
+
+def test_a_reader_that_goes_away_does_not_take_the_run_with_it(outputs: Path) -> None:
+    command = f"'{sys.executable}' -m nnlab train training.epochs=300 tracking=none | head -1"
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, timeout=60, check=True)
+    assert (done.stdout, done.stderr) == (f"outputs  {outputs}\n", "")
+    (directory,) = (outputs / "runs").iterdir()
+    assert journal.read(directory).status == "FINISHED"
 
 
 def test_a_process_prints_that_line_alone_and_ends_with_2(outputs: Path) -> None:

@@ -101,6 +101,8 @@ def test_best_is_chosen_on_val_loss(tmp_path: Path) -> None:
     assert checkpoint_epochs(tmp_path) == sorted({0, best, 30})
     manifest = json.loads((tmp_path / "checkpoints" / "epoch-000030" / "manifest.json").read_text())
     assert manifest["best"]["epoch"] == best
+    assert manifest["optimizer"]["lr"] == 2
+    assert manifest["schedule"]["_target_"] == "nnlab.optim.schedules.constant"
 
 
 @pytest.mark.parametrize(
@@ -186,6 +188,8 @@ def test_an_interrupted_or_broken_run_is_closed_with_its_reason(
     assert record.status == status
     assert reason in str(record.reason)
     assert sorted(record.steps) == [0, 1, 2]
+    if status == "KILLED":
+        assert {"history.csv", "plots/loss.png"} <= set(record.artifacts)
 
 
 def test_initial_weights_can_be_given(tmp_path: Path) -> None:
@@ -198,6 +202,14 @@ def test_initial_weights_can_be_given(tmp_path: Path) -> None:
             np.load(tmp_path / run / "checkpoints" / "epoch-000005" / f"{name}.npy") for run in ("first", "second")
         )
         assert np.array_equal(first, second)
+
+
+def test_a_directory_that_holds_a_run_takes_no_second_one(tmp_path: Path) -> None:
+    runner.run([job()], [tmp_path])
+    before = (tmp_path / "journal.jsonl").read_bytes()
+    with pytest.raises(NnlabError, match="holds a run already"):
+        runner.run([job("seed=1")], [tmp_path])
+    assert (tmp_path / "journal.jsonl").read_bytes() == before
 
 
 def test_two_trainers_cannot_write_one_run(tmp_path: Path) -> None:

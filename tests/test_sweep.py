@@ -61,7 +61,7 @@ def test_a_job_that_cannot_run_is_named_before_the_first_one_trains(
     assert [(directory / str(number) / "journal.jsonl").exists() for number in range(3)] == [True, False, True]
     lines = capsys.readouterr().out.splitlines()
     problem = next(number for number, line in enumerate(lines) if "job 1 (training.batch_size=-1) can't run" in line)
-    first_trained = next(number for number, line in enumerate(lines) if line.startswith("1/3"))
+    first_trained = next(number for number, line in enumerate(lines) if line.startswith("job 0 of 3"))
     assert problem < first_trained
     assert journal.read(directory / "2").params["training.batch_size"] == 32
 
@@ -86,6 +86,14 @@ def test_an_interrupted_sweep_is_killed_and_its_finished_runs_stand(
     assert journal.read(directory).status == "KILLED"
     assert journal.read(directory / "0").status == "FINISHED"
     assert not (directory / "2").exists()
+
+
+def test_jobs_that_would_share_a_directory_are_refused(outputs: Path) -> None:
+    with pytest.raises(NnlabError, match="1 of 2 jobs failed"):
+        app.train(["-m", "seed=1,2", "hydra.sweep.subdir=x", *QUICK])
+    assert journal.read(sweep_of(outputs) / "x").params["seed"] == 1
+    refused = journal.read(sweep_of(outputs)).params["sweep.refused"]
+    assert refused.startswith("job 1 (seed=2): hydra.sweep.subdir gives it the directory of another job")
 
 
 def test_a_job_is_named_by_what_was_swept() -> None:

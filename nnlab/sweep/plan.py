@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from hydra.errors import HydraException
-from omegaconf import DictConfig
+from omegaconf import DictConfig, open_dict, read_write
 from omegaconf.errors import OmegaConfBaseException
 
 from nnlab import runner
@@ -44,22 +45,32 @@ def plan(
         compose: from overrides to a config with its ``hydra`` node.
 
     Raises:
-        NnlabError: no job can run, all for the same reason.
+        NnlabError: there is no job, or none can run.
     """
-    planned = []
+    planned: list[Planned] = []
+    taken: set[Path] = set()
     for number, overrides in enumerate(jobs):
         job, problem = None, None
         try:
-            job = job_from(compose(list(overrides)))
+            composed = compose(list(overrides))
+            with read_write(composed), open_dict(composed):
+                composed.hydra.job.num = composed.hydra.job.id = number
+            job = job_from(composed)
             runner.check(job)
+            if job.directory in taken:
+                problem = f"hydra.sweep.subdir gives it the directory of another job, {job.directory}"
+            taken.add(job.directory)
         except NnlabError as error:
             problem = str(error)
         except (HydraException, OmegaConfBaseException) as error:
             problem = str(explain(error, overrides))
         planned.append(Planned(number, tuple(overrides), name(overrides, swept), None if problem else job, problem))
-    problems = {job.problem for job in planned}
-    if len(problems) == 1 and (problem := problems.pop()) is not None:
-        raise NnlabError(problem)
+    if not planned:
+        raise NnlabError("the sweep has no jobs: one of its ranges is empty")
+    problems = dict.fromkeys(job.problem for job in planned)
+    if None not in problems:
+        more = f" (and {len(problems) - 1} other problems: no job can run)" if len(problems) > 1 else ""
+        raise NnlabError(f"{planned[0].problem}{more}")
     return planned
 
 

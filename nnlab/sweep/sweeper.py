@@ -70,10 +70,11 @@ class RecordedSweeper(BasicSweeper):
     def _open_journal(self, directory: Path, swept: list[str], planned: list[Planned], given: list[str]) -> Journal:
         config = next(each.job.config for each in planned if each.job is not None)
         tracking = config.tracking
+        run_id = uuid.uuid4().hex
         journal = Journal(directory)
         journal.write(
             "run",
-            run_id=uuid.uuid4().hex,
+            run_id=run_id,
             name=f"{' x '.join(swept) or 'sweep'}: {len(planned)} runs",
             experiment=config.experiment_name,
             parent=None,
@@ -83,9 +84,15 @@ class RecordedSweeper(BasicSweeper):
             overrides=given,
             swept=swept,
             jobs=len(planned),
-            tags={"nnlab.kind": "sweep", **environment.git_tags()},
+            tags={"nnlab.kind": "sweep", "nnlab.sweep": run_id, **environment.git_tags()},
         )
-        journal.write("params", params={"sweep.overrides": " ".join(given), "sweep.jobs": len(planned)})
+        refused = "; ".join(f"job {job.number} ({job.name}): {job.problem}" for job in planned if job.problem)
+        asked = {
+            "sweep.overrides": " ".join(given),
+            "sweep.jobs": len(planned),
+            "sweep.refused": refused[:5000] or None,
+        }
+        journal.write("params", params=asked)
         if tracking.enabled:
             follower.ensure(paths.outputs_dir(), [directory])
         return journal
@@ -96,7 +103,7 @@ class RecordedSweeper(BasicSweeper):
         """Print the table, close the journal, and raise if any job failed."""
         not_run = sum(job.problem is not None for job in planned)
         failed = not_run + sum(job.status is not JobStatus.COMPLETED or _has_failed(job) for job in returns)
-        tables.print_jobs(directory, planned)
+        tables.print_jobs(planned)
         if not failed:
             journal.close("FINISHED")
             return returns

@@ -23,6 +23,7 @@ from mlflow.store.artifact.artifact_repository_registry import get_artifact_repo
 
 from nnlab import journal, locks
 from nnlab.errors import NnlabError
+from nnlab.history_csv import write_history
 from nnlab.journal import Event
 from nnlab.tracking import cursor, entities, store
 from nnlab.tracking.cursor import Cursor
@@ -124,7 +125,7 @@ class Mirror:
             **header["tags"],
         }
         if "dataset" in header:
-            tags["nnlab.data_hash"] = header["dataset"]["hash"][:32]
+            tags["nnlab.data_hash"] = header["dataset"]["hash"]
         if header["parent"]:
             tags["nnlab.sweep"] = header["parent"]
             if parent := self._parent(directory):
@@ -186,7 +187,10 @@ class Mirror:
         assert at.mlflow_run_id is not None  # noqa: S101 - set before anything is sent
         if thinning.trained is not None:
             self._send(record.directory, at, list(entities.last_and_best(record)), [], at.offset)
-        for artifact in record.artifacts:
+        history = record.directory / "history.csv"
+        if record.steps and history.name not in record.artifacts:  # a killed trainer could not write it
+            write_history(history, record.steps)
+        for artifact in dict.fromkeys([*record.artifacts, history.name]):
             local = record.directory / artifact
             parent = Path(artifact).parent.as_posix()
             if local.is_dir():

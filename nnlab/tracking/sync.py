@@ -49,7 +49,10 @@ def sync(outputs: Path, report: Callable[[str], None]) -> int:
                     partial += 1
             except Exception as error:
                 failures.append(f"{directory}: {_first_line(error)}")
-    report(f"{whole} runs are mirrored" + (f", {partial} are still training" if partial else ""))
+    report(
+        f"{whole} {'run is' if whole == 1 else 'runs are'} mirrored"
+        + (f", {partial} are still training" if partial else "")
+    )
     for failure in failures:
         report(f"not mirrored: {failure}")
     return len(failures)

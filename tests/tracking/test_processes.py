@@ -102,11 +102,11 @@ def test_a_trainer_does_not_need_its_tracker_and_sync_completes_the_record(lab: 
     assert "run `nnlab sync`" in output
     assert events(directory, "status")[0]["status"] == "FINISHED"
 
-    assert "1 runs are mirrored" in nnlab.run("sync")
+    assert "1 run is mirrored" in nnlab.run("sync")
     assert lab.sql("select status from runs") == ["FINISHED"]
     assert mirrored(lab) == journalled(directory)
     rows = lab.rows()
-    assert "1 runs are mirrored" in nnlab.run("sync")
+    assert "1 run is mirrored" in nnlab.run("sync")
     assert lab.rows() == rows
 
 

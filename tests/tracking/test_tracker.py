@@ -118,7 +118,7 @@ def test_a_damaged_run_and_a_deleted_experiment_do_not_keep_others_or_the_tracke
 
     lines: list[str] = []
     assert sync.sync(lab.outputs, lines.append) == 2
-    assert lines[0] == "1 runs are mirrored"
+    assert lines[0] == "1 run is mirrored"
 
 
 def test_a_locked_database_is_tried_again(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -127,6 +127,23 @@ def test_a_reader_that_goes_away_does_not_take_the_run_with_it(outputs: Path) ->
     assert journal.read(directory).status == "FINISHED"
 
 
+@pytest.mark.parametrize("uri", ["./mlruns", "file:///tmp/mlruns", "foo://bar"])
+def test_a_store_that_mlflow_does_not_take_is_refused_before_anything_trains(
+    uri: str, outputs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    with pytest.raises(NnlabError, match="is no store"):
+        app.train(["training.epochs=1"])
+    assert not outputs.exists()
+
+
+def test_a_folder_where_the_store_should_be_is_refused(outputs: Path) -> None:
+    (outputs / "mlflow.db").mkdir(parents=True)
+    with pytest.raises(SystemExit) as ended:
+        main(["sync"])
+    assert ended.value.code == 2
+
+
 def test_a_process_prints_that_line_alone_and_ends_with_2(outputs: Path) -> None:
     command = [sys.executable, "-m", "nnlab", "train", "optimizer.lrr=1"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)

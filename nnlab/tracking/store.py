@@ -8,11 +8,31 @@ import re
 from pathlib import Path
 from urllib.parse import quote, unquote
 
+from nnlab.errors import NnlabError
+
+_SCHEMES = ("sqlite", "http", "https", "postgresql", "mysql", "mssql", "databricks")
+
 
 def uri(outputs: Path) -> str:
-    """Return the tracking URI: ``$MLFLOW_TRACKING_URI``, else a sqlite file in the outputs root."""
-    own = re.sub("[%?]", lambda special: quote(special[0]), (outputs / "mlflow.db").as_posix())
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{own}"
+    """Return the tracking URI: ``$MLFLOW_TRACKING_URI``, else a sqlite file in the outputs root.
+
+    Raises:
+        NnlabError: it is nothing that MLflow takes as a store.
+    """
+    given = os.environ.get("MLFLOW_TRACKING_URI")
+    if not given:
+        own = re.sub("[%?]", lambda special: quote(special[0]), (outputs / "mlflow.db").as_posix())
+        given = f"sqlite:///{own}"
+    scheme = given.partition("://")[0].partition("+")[0] if "://" in given else ""
+    if scheme not in _SCHEMES:
+        raise NnlabError(
+            f"MLFLOW_TRACKING_URI={shown(given)!r} is no store: give sqlite:///FILE.db, the http://... of an MLflow "
+            f"server, or another of {', '.join(_SCHEMES)} (MLflow has given up folders)"
+        )
+    file = sqlite_file(given)
+    if file is not None and file.is_dir():
+        raise NnlabError(f"{file} is a folder where the store's sqlite file should be: move it away")
+    return given
 
 
 def is_server(uri: str) -> bool:

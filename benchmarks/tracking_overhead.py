@@ -72,6 +72,9 @@ def main() -> None:
     print(f"tracking=none    {medians[False]['seconds']:.2f} s to the end of training")
     ratio = medians[True]["seconds"] / medians[False]["seconds"]
     print(f"tracking=mlflow  {medians[True]['seconds']:.2f} s, {100 * (ratio - 1):+.1f} %")
+    pairs = zip(results[True], results[False], strict=True)
+    paired = statistics.median(tracked["seconds"] / untracked["seconds"] for tracked, untracked in pairs)
+    print(f"median of the {rounds} rounds' own ratios: {100 * (paired - 1):+.1f} %")
     fastest = {tracked: min(run["seconds"] for run in runs) for tracked, runs in results.items()}
     print(f"the fastest of each: {fastest[False]:.2f} s and {fastest[True]:.2f} s")
     print(f"spent in recording calls: {medians[True]['recording']:.2f} % of the training time")

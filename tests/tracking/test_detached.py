@@ -33,6 +33,7 @@ def test_a_tracker_outlives_its_trainers_process_group_and_becomes_a_session(lab
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, start_new_session=True) as trainer:
         try:
             nnlab.journal(300)
+            os.killpg(trainer.pid, signal.SIGSTOP)  # alive, but out of the way: an idle tracker waits for a free core
             lab.wait_for(lambda: bool(lab.database.exists() and lab.sql("select status from runs")))
             tracker = tracker_of(lab.outputs)
             assert tracker is not None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -25,6 +24,7 @@ from nnlab.errors import NnlabError
 from nnlab.output import say
 from nnlab.progress import Progress
 from nnlab.runner import Outcome
+from nnlab.signals import ends_with_its_reader
 from nnlab.sweep.plan import name
 from nnlab.terminal import console
 from nnlab.tracking import cursor, follower, store
@@ -143,10 +143,8 @@ def _wait(is_tracked: bool, directories: list[Path], seconds: float) -> None:
 
 def _show(arguments: Sequence[str]) -> None:
     """Let Hydra itself answer --help, --cfg, --info and the like."""
-    if hasattr(signal, "SIGPIPE"):
-        signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # Hydra logs each line, and logging would complain at `| head`
     register()
-    with _command_line(arguments), hydra_errors(arguments):
+    with _command_line(arguments), ends_with_its_reader(), hydra_errors(arguments):
         hydra.main(str(paths.conf_dir()), CONFIG_NAME, VERSION_BASE)(task)()
 
 

@@ -1,8 +1,9 @@
-"""Signals: SIGTERM as Ctrl-C."""
+"""Signals: SIGTERM as Ctrl-C, and the end of a reader; both put back afterwards, for we may run in a notebook."""
 
 from __future__ import annotations
 
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,3 +25,16 @@ def sigterm_as_interrupt() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def ends_with_its_reader() -> Iterator[None]:
+    """Let SIGPIPE end the process quietly (`| head`), where each line is logged and logging would complain."""
+    if sys.platform == "win32" or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGPIPE, before)

@@ -1,6 +1,7 @@
 """The notebook's way in."""
 
 import json
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +36,12 @@ def test_run_gives_one_row_a_run(outputs: Path) -> None:
     assert list(history.index) == [0, 1, 2, 3, 4, 5]
     assert history["val/loss"].iloc[-1] == row["val/loss"]
     assert history.attrs["final/test_accuracy"] == row["final/test_accuracy"]
+
+
+def test_showing_a_config_leaves_the_notebooks_signals_alone() -> None:
+    before = signal.getsignal(signal.SIGPIPE)
+    nnlab.run(["--cfg", "job"])
+    assert signal.getsignal(signal.SIGPIPE) is before
 
 
 def test_run_takes_python_values() -> None:

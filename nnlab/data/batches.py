@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -12,15 +12,18 @@ Array = NDArray[np.floating[Any]]
 Indices = NDArray[np.int64]
 
 Batching = Literal["reshuffle", "sequential", "wrap"]
+Augment = Callable[[Array], None]
+"""Changes gathered inputs in place, ``[replicas, batch, features]``, before they are standardised."""
 
-_CHUNK = 2048  # samples evaluated at once: large enough for BLAS, small enough for the activations to stay in cache
+_CHUNK = 512  # samples evaluated at once: enough for BLAS, and a stack then needs little more than for training
+_PREPARED = 4000  # samples whose labels are prepared at once; no power of two: rows would share cache lines
 
 
 class Batch(NamedTuple):
     """Samples as the network takes them, batch last; the leading axis is 1 where all replicas share them."""
 
     x: Array
-    """Inputs, ``[replicas or 1, features, batch]``: a transposed view of a row-major gather; BLAS takes it uncopied."""
+    """Inputs, ``[replicas or 1, features, batch]``."""
     targets: Array
     """One-hot, ``[replicas or 1, outputs, batch]``."""
     labels: Indices
@@ -58,30 +61,38 @@ class Part:
         self.indices = _shared(indices)
         self.size = indices.shape[1]
         self._x, self._y = x, y
-        self._one_hot = np.eye(outputs, dtype=x.dtype)
+        self._classes = np.arange(outputs)[:, None]
         self._mean = None if mean is None else _shared(mean)[:, None]
         self._std = None if std is None else _shared(std)[:, None]
-        self._buffers: dict[tuple[int, int], tuple[Array, Array]] = {}
+        self._buffers: dict[tuple[int, ...], Array] = {}
         self._chunks: list[Batch] | None = None
 
-    def gather(self, rows: Indices) -> Batch:
-        """Return the samples ``rows``, ``[replicas or 1, batch]`` indices into ``x``, in buffers that are reused."""
-        buffers = self._buffers.get(rows.shape)
-        if buffers is None:
+    def gather(self, rows: Indices, augment: Augment | None = None) -> Batch:
+        """Return the samples ``rows``, ``[replicas or 1, batch]`` indices into ``x``."""
+        return Batch(self.inputs(rows, augment), *self.labels(rows))
+
+    def inputs(self, rows: Indices, augment: Augment | None = None) -> Array:
+        """Return the inputs of the samples ``rows``, ``[replicas or 1, features, batch]``, in a buffer that is reused.
+
+        They are gathered row-major; BLAS takes the transposed view without a copy.
+        """
+        x = self._buffers.get(rows.shape)
+        if x is None:
             replicas = max(len(each) for each in (rows, self._mean, self._std) if each is not None)
-            buffers = self._buffers[rows.shape] = (
-                np.empty((replicas, rows.shape[1], self._x.shape[1]), self._x.dtype),
-                np.empty((len(rows), rows.shape[1], len(self._one_hot)), self._x.dtype),
-            )
-        x, targets = buffers
-        labels = np.take(self._y, rows)
-        np.take(self._one_hot, labels, axis=0, out=targets, mode="clip")  # not "raise": that would buffer the output
-        if self._mean is None or self._std is None:
-            np.take(self._x, rows, axis=0, out=x, mode="clip")
-        else:
-            np.subtract(np.take(self._x, rows, axis=0), self._mean, out=x)
+            x = self._buffers[rows.shape] = np.empty((replicas, rows.shape[1], self._x.shape[1]), self._x.dtype)
+        gathered = x if len(x) == len(rows) else x[:1]  # standardised by each replica for itself, but shared until then
+        np.take(self._x, rows, axis=0, out=gathered, mode="clip")  # not "raise": that would buffer the output
+        if augment:
+            augment(gathered)
+        if self._mean is not None and self._std is not None:
+            np.subtract(gathered, self._mean, out=x)
             x /= self._std
-        return Batch(x.swapaxes(1, 2), targets.swapaxes(1, 2), labels)
+        return x.swapaxes(1, 2)
+
+    def labels(self, rows: Indices) -> tuple[Array, Indices]:
+        """Return the one-hot targets ``[replicas or 1, outputs, batch]`` and the labels ``[replicas or 1, batch]``."""
+        labels = self._y[rows]
+        return np.equal(labels[:, None, :], self._classes).astype(self._x.dtype), labels
 
     def chunks(self) -> Iterator[Batch]:
         """Yield the whole part in its own order, for evaluation."""
@@ -101,8 +112,7 @@ class Part:
         is_range = len(rows) == 1 and last - first == rows.shape[1] - 1 and bool((np.diff(rows[0]) == 1).all())
         if not is_range or self._mean is not None:
             return self.gather(rows)
-        labels = self._y[None, first : last + 1]
-        return Batch(self._x[first : last + 1].T[None], self._one_hot[labels].swapaxes(1, 2), labels)
+        return Batch(self._x[first : last + 1].T[None], *self.labels(rows))
 
 
 class Batches:
@@ -116,17 +126,23 @@ class Batches:
             with a short batch where the size doesn't divide. ``wrap`` takes consecutive batches that run over the end
             of the data into its beginning, so that all are full.
         rngs: the shuffling stream of each replica.
+        augment: what is done to the inputs of each batch; None for nothing.
 
     Raises:
         ValueError: a batch size below 1 or above the number of samples.
     """
 
     def __init__(
-        self, part: Part, batch_size: int | None, batching: Batching, rngs: Sequence[np.random.Generator]
+        self,
+        part: Part,
+        batch_size: int | None,
+        batching: Batching,
+        rngs: Sequence[np.random.Generator],
+        augment: Augment | None = None,
     ) -> None:
         if batch_size is not None and not 1 <= batch_size <= part.size:
             raise ValueError(f"batch_size must be from 1 to the {part.size} training samples, got {batch_size}")
-        self.part, self.rngs = part, rngs
+        self.part, self.rngs, self.augment = part, rngs, augment
         self.is_full = batch_size is None or (batch_size == part.size and batching != "reshuffle")
         self.batch_size = part.size if batch_size is None else batch_size
         self.batching = batching
@@ -135,28 +151,31 @@ class Batches:
 
     def epoch(self, step: int) -> Iterator[Batch]:
         """Yield the batches of one epoch that starts at update ``step``, counted from 0 over the whole run."""
-        if self.is_full:
+        if self.is_full and not self.augment:
             if self._whole is None:
                 self._whole = self.part.gather(self.part.indices)
             yield self._whole
             return
-        order = self._order()
-        size, n = self.batch_size, self.part.size
+        order, size = self._order(), self.batch_size
         if self.batching == "wrap":
-            for update in range(step, step + self.steps_per_epoch):
-                yield self.part.gather(
-                    np.take(order, np.arange(update * size, (update + 1) * size), axis=1, mode="wrap")
-                )
-        else:
-            for start in range(0, n, size):
-                yield self.part.gather(order[:, start : start + size])
+            updates = np.arange(step * size, (step + self.steps_per_epoch) * size)
+            order = np.take(order, updates, axis=1, mode="wrap")
+        # Labels are prepared for many batches at once: with small batches, NumPy's calls are what takes the time.
+        several = size * max(1, _PREPARED // size)
+        for start in range(0, order.shape[1], several):
+            rows = order[:, start : start + several]
+            targets, labels = self.part.labels(rows)
+            for first in range(0, rows.shape[1], size):
+                batch = slice(first, first + size)
+                x = self.part.inputs(rows[:, batch], self.augment)
+                yield Batch(x, targets[:, :, batch], labels[:, batch])
 
     def _order(self) -> Indices:
-        indices = self.part.indices
-        if self.batching != "reshuffle":
-            return indices
-        if len(indices) == 1:
+        indices, is_shuffled = self.part.indices, self.batching == "reshuffle" and not self.is_full
+        if len(indices) == 1 and (is_shuffled or self.augment):
             indices = np.broadcast_to(indices, (len(self.rngs), self.part.size))
+        if not is_shuffled:
+            return indices
         return np.stack([row[rng.permutation(self.part.size)] for row, rng in zip(indices, self.rngs, strict=True)])
 
 

@@ -1,4 +1,4 @@
-"""A public bucket that serves the MNIST files as ``<address><name>.gz`` over HTTP."""
+"""A public bucket that serves files as ``<address><name>.gz`` over HTTP."""
 
 import sys
 import tempfile

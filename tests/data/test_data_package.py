@@ -17,7 +17,8 @@ def test_importing_pulls_in_numpy_and_the_standard_library_only() -> None:
 def test_reading_the_cache_does_not_import_scikit_learn() -> None:
     nnlab.data.wine()
     nnlab.data.moons()
-    code = "import sys, nnlab.data as d; d.wine(); d.moons(); sys.exit('sklearn' in sys.modules)"
+    nnlab.data.digits()
+    code = "import sys, nnlab.data as d; d.wine(); d.moons(); d.digits(); sys.exit('sklearn' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
 
 

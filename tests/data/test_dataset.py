@@ -65,6 +65,7 @@ def test_arrays_are_read_only_and_the_record_frozen() -> None:
         {"y": np.array([0, 2])},
         {"y": np.array([-1, 0])},
         {"feature_names": ("p",)},
+        {"image_shape": (1, 2, 2)},
     ],
 )
 def test_parts_that_do_not_fit_are_refused(changes: dict[str, Any]) -> None:

@@ -10,8 +10,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from nnlab.data import bucket, download, mnist_files
-from nnlab.data.download import fetch_mnist
+from nnlab.data import bucket
+from nnlab.data.download import fetch
+from nnlab.data.fashion_mnist import FASHION_MNIST
+from nnlab.data.image_dataset import arrays
+from nnlab.data.image_files import TEST_IMAGES, TEST_LABELS, TRAIN_LABELS, ImageFiles
+from nnlab.data.mnist import MNIST
 from nnlab.errors import NnlabError
 
 if TYPE_CHECKING:
@@ -65,14 +69,14 @@ class Server:
 def server(fake: FakeMnist, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     result = Server()
     result.files = {f"{name}.gz": gzip.compress(content) for name, content in fake.files.items()}
-    monkeypatch.setattr(download, "BUCKETS", (result.address,))
+    monkeypatch.setattr(MNIST, "buckets", (result.address,))
     yield result
     result.close()
 
 
 def test_from_a_bucket(fake: FakeMnist, server: Server, data_dir: Path, capfd: pytest.CaptureFixture[str]) -> None:
     lines: list[str] = []
-    assert fetch_mnist(lines.append) == data_dir / "mnist"
+    assert fetch(MNIST, lines.append) == data_dir / "mnist"
     fake.assert_in(data_dir / "mnist")
     assert lines == [
         f"mnist: fetching 4 files from {bucket.host(server.address)}",
@@ -85,30 +89,30 @@ def test_progress_bar_on_a_terminal(
     fake: FakeMnist, server: Server, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
-    fetch_mnist(lambda _: None)
+    fetch(MNIST, lambda _: None)
     assert "100%" in capsys.readouterr().err
 
 
 def test_right_files_are_kept_and_wrong_ones_replaced(fake: FakeMnist, server: Server, data_dir: Path) -> None:
     fake.place(data_dir / "mnist")
-    (data_dir / "mnist" / mnist_files.TRAIN_LABELS).write_bytes(b"wrong")
-    (data_dir / "mnist" / mnist_files.TEST_LABELS).unlink()
-    fetch_mnist(lambda _: None)
+    (data_dir / "mnist" / TRAIN_LABELS).write_bytes(b"wrong")
+    (data_dir / "mnist" / TEST_LABELS).unlink()
+    fetch(MNIST, lambda _: None)
     fake.assert_in(data_dir / "mnist")
-    assert server.asked == [f"/mnist/{name}.gz" for name in (mnist_files.TRAIN_LABELS, mnist_files.TEST_LABELS)]
-    fetch_mnist(lambda _: None)
+    assert server.asked == [f"/mnist/{name}.gz" for name in (TRAIN_LABELS, TEST_LABELS)]
+    fetch(MNIST, lambda _: None)
     assert len(server.asked) == 2
 
 
 def test_loading_fetches_what_is_missing(fake: FakeMnist, server: Server, data_dir: Path) -> None:
-    x, _, _ = sys.modules["nnlab.data.mnist"]._arrays(data_dir / "mnist")
+    x, _, _ = arrays(MNIST, data_dir / "mnist")
     assert len(x) == 16
 
 
 def test_a_bucket_that_serves_unpacked_files(fake: FakeMnist, server: Server, data_dir: Path) -> None:
     # As with `Content-Encoding: gzip`, which requests undoes by itself.
     server.files = {f"{name}.gz": content for name, content in fake.files.items()}
-    fetch_mnist(lambda _: None)
+    fetch(MNIST, lambda _: None)
     fake.assert_in(data_dir / "mnist")
 
 
@@ -118,16 +122,16 @@ def test_the_next_mirror_takes_over_where_one_fails(
     second = Server()
     try:
         second.files = dict(server.files)
-        server.files[f"{mnist_files.TEST_IMAGES}.gz"] = gzip.compress(b"another file")
-        monkeypatch.setattr(download, "BUCKETS", (refused, server.address, second.address))
+        server.files[f"{TEST_IMAGES}.gz"] = gzip.compress(b"another file")
+        monkeypatch.setattr(MNIST, "buckets", (refused, server.address, second.address))
         lines: list[str] = []
-        fetch_mnist(lines.append)
+        fetch(MNIST, lines.append)
     finally:
         second.close()
     fake.assert_in(data_dir / "mnist")
-    assert second.asked == [f"/mnist/{name}.gz" for name in (mnist_files.TEST_IMAGES, mnist_files.TEST_LABELS)]
+    assert second.asked == [f"/mnist/{name}.gz" for name in (TEST_IMAGES, TEST_LABELS)]
     assert any("connection refused" in line for line in lines)
-    assert any(f"{mnist_files.TEST_IMAGES} is another file: SHA-256" in line for line in lines)
+    assert any(f"{TEST_IMAGES} is another file: SHA-256" in line for line in lines)
 
 
 def test_a_silent_mirror_is_given_up(fake: FakeMnist, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -135,10 +139,10 @@ def test_a_silent_mirror_is_given_up(fake: FakeMnist, monkeypatch: pytest.Monkey
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen()
-        monkeypatch.setattr(download, "BUCKETS", (f"http://127.0.0.1:{listener.getsockname()[1]}/",))
+        monkeypatch.setattr(MNIST, "buckets", (f"http://127.0.0.1:{listener.getsockname()[1]}/",))
         start = time.monotonic()
         with pytest.raises(NnlabError, match="no answer within"):
-            fetch_mnist(lambda _: None)
+            fetch(MNIST, lambda _: None)
         assert time.monotonic() - start < 3
 
 
@@ -146,9 +150,9 @@ def test_total_failure_says_what_to_do_in_one_line(
     fake: FakeMnist, server: Server, refused: str, data_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server.files.clear()
-    monkeypatch.setattr(download, "BUCKETS", (refused, server.address))
+    monkeypatch.setattr(MNIST, "buckets", (refused, server.address))
     with pytest.raises(NnlabError) as error:
-        fetch_mnist(lambda _: None)
+        fetch(MNIST, lambda _: None)
     message = str(error.value)
     assert message == (
         f"dataset=mnist cannot be fetched ({bucket.host(refused)}: connection refused; "
@@ -165,11 +169,12 @@ def test_a_directory_that_cannot_be_written_is_said_before_anything_is_downloade
 ) -> None:
     data_dir.write_text("a file")
     with pytest.raises(NnlabError, match=f"cannot write to {data_dir / 'mnist'} .*NNLAB_DATA_DIR"):
-        fetch_mnist(lambda _: None)
+        fetch(MNIST, lambda _: None)
     assert server.asked == []
 
 
 @pytest.mark.network
-def test_the_real_files() -> None:
-    folder = fetch_mnist(lambda _: None)
-    assert all(mnist_files.state(folder, name) == "ok" for name in mnist_files.SHA256)
+@pytest.mark.parametrize("files", [MNIST, FASHION_MNIST], ids=lambda files: files.name)
+def test_the_real_files(files: ImageFiles) -> None:
+    fetch(files, lambda _: None)
+    assert all(files.state(name) == "ok" for name in files.sha256)

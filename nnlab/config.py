@@ -9,10 +9,22 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from nnlab.components import Component, validated
 from nnlab.hashing import canonical_hash
+from nnlab.training import Diagnostic
 
 Positive = Annotated[int, Field(ge=1)]
+NotNegative = Annotated[float, Field(ge=0)]
 
-GROUPS = ("dataset", "architecture", "activation", "loss", "initializer", "optimizer", "schedule", "tracking")
+GROUPS = (
+    "dataset",
+    "augmentation",
+    "architecture",
+    "activation",
+    "loss",
+    "initializer",
+    "optimizer",
+    "schedule",
+    "tracking",
+)
 
 
 class _Section(BaseModel):
@@ -20,23 +32,43 @@ class _Section(BaseModel):
 
 
 class Architecture(Component):
-    """The architecture, and what its last layer looks like."""
+    """The architecture, what its last layer looks like, and activations of single layers by their position."""
 
     output_activation: Component
     out_features: Positive | None
+    activations: dict[str, Component]
+
+
+class LossConfig(Component):
+    """The data loss, and the penalties that the objective adds to it."""
+
+    l1: NotNegative
+    l2: NotNegative
 
 
 class Initializer(Component):
-    """The weights' initialiser, the biases' one, and the folder of arrays that replaces both."""
+    """The weights' initialiser, the biases' one, those of single layers, and the folder that replaces them all."""
 
     bias: Component
+    layers: dict[str, Component]
     from_: str | None = Field(alias="from")
 
 
 class ScheduleConfig(Component):
-    """The schedule and the unit that its t counts."""
+    """The schedule, the unit that its t counts, and the warm-up before it."""
 
     per: Literal["update", "epoch"]
+    warmup: Annotated[int, Field(ge=0)]
+    start: NotNegative
+
+
+class EarlyStoppingConfig(_Section):
+    """When a run ends before its epochs are over."""
+
+    patience: Positive | None
+    monitor: str
+    min_delta: NotNegative
+    restore_best: bool
 
 
 class Training(_Section):
@@ -50,6 +82,8 @@ class Training(_Section):
     log_every_updates: Positive | None
     dtype: Literal["float32", "float64"]
     blas_threads: Positive | None
+    early_stopping: EarlyStoppingConfig
+    diagnostics: list[Diagnostic]
 
 
 class Checkpoint(_Section):
@@ -64,7 +98,7 @@ class Tracking(_Section):
 
     enabled: bool
     max_points: Annotated[int, Field(ge=3)] | None
-    wait_seconds: Annotated[float, Field(ge=0)]
+    wait_seconds: NotNegative
 
 
 class Config(_Section):
@@ -73,9 +107,10 @@ class Config(_Section):
     seed: Annotated[int, Field(ge=0)]
     experiment_name: Annotated[str, Field(min_length=1, max_length=250)]
     dataset: Component
+    augmentation: Component
     architecture: Architecture
     activation: Component
-    loss: Component
+    loss: LossConfig
     initializer: Initializer
     optimizer: Component
     schedule: ScheduleConfig
@@ -89,6 +124,8 @@ class Config(_Section):
         found |= {
             "architecture.output_activation": self.architecture.output_activation,
             "initializer.bias": self.initializer.bias,
+            **{f"architecture.activations.{key}": node for key, node in self.architecture.activations.items()},
+            **{f"initializer.layers.{key}": node for key, node in self.initializer.layers.items()},
         }
         return {name: node for name, node in found.items() if isinstance(node, Component)}
 

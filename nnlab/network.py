@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from nnlab import checkpoint
-from nnlab.build import Stack, build_layers, build_network
+from nnlab.build import Stack
+from nnlab.build_network import build_layers, build_network
 from nnlab.components import Component
 from nnlab.config import Architecture
 from nnlab.errors import NnlabError
@@ -56,6 +57,7 @@ class Network:
         """
         rows = np.asarray(x, self.sequential.dtype)
         features = getattr(self.sequential.layers[0], "in_features", rows.shape[-1])
+        self.sequential.eval()
         if rows.ndim != 2 or rows.shape[1] != features:
             raise NnlabError(f"the network takes inputs of shape [n, {features}], got {list(rows.shape)}")
         if self.mean is not None and self.std is not None:

@@ -117,13 +117,14 @@ class Recorder:
                 self._checkpoint(arrays, manifest)
         self.recording_seconds += time.perf_counter() - started
 
-    def finish(self, final: Mapping[str, float], step: int, snapshot: Snapshot) -> None:
+    def finish(
+        self, final: Mapping[str, float], epoch: int, arrays: dict[str, NDArray[Any]], manifest: dict[str, Any]
+    ) -> None:
         """Record the end of training: the last checkpoint and the ``final/*`` and ``best/*`` metrics."""
         started = time.perf_counter()
-        arrays, manifest = snapshot()
         self._checkpoint(arrays, manifest)
         summary = {**final, **{f"best/{name.replace('/', '_')}": value for name, value in self.best.items()}}
-        self.journal.metrics(step, summary)
+        self.journal.metrics(epoch, summary)
         self.recording_seconds += time.perf_counter() - started
 
     def artifact(self, name: str, write: Callable[[Path], object]) -> None:

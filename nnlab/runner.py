@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnlab import environment, paths, pictures
-from nnlab.build import Stack, build, network_outputs
+from nnlab.build import Stack, build
+from nnlab.build_network import network_outputs
 from nnlab.compose import Job
 from nnlab.errors import NnlabError
 from nnlab.journal import Status
@@ -21,7 +22,7 @@ from nnlab.progress import Progress
 from nnlab.recorder import Recorder
 from nnlab.signals import sigterm_as_interrupt
 from nnlab.tracking import follower
-from nnlab.training import evaluate, train
+from nnlab.training import EpochResult, evaluate, train
 
 log = logging.getLogger(__name__)
 
@@ -100,11 +101,20 @@ def run(
             raise
 
 
+class _End(NamedTuple):
+    """Where one run of a stack ended: its last epoch and the arrays and manifest of its last checkpoint."""
+
+    epoch: int
+    arrays: dict[str, NDArray[Any]]
+    manifest: dict[str, Any]
+
+
 def _train(stack: Stack, recorders: dict[int, Recorder], progress: Progress | None) -> list[Outcome]:
     """Train, and take each recorder out of ``recorders`` when its run is closed."""
     outcomes: dict[int, Outcome] = {}
     started = time.perf_counter()
-    result = None
+    best: dict[int, tuple[dict[str, NDArray[Any]], dict[str, Any]]] = {}
+    ends: dict[int, _End] = {}
     for result in train(
         stack.network,
         stack.loss,
@@ -113,9 +123,14 @@ def _train(stack: Stack, recorders: dict[int, Recorder], progress: Progress | No
         stack.batches,
         stack.plan,
         {name: part for name, part in stack.parts.items() if name != "train"},
+        penalty=stack.penalty,
+        early_stopping=stack.early_stopping,
+        diagnostics=stack.diagnostics,
+        listeners=stack.listeners(),
     ):
-        for replica, recorder in list(recorders.items()):
-            snapshot = functools.partial(_snapshot, stack, replica, result.epoch, result.step)
+        is_last = result.epoch == stack.plan.epochs
+        for replica in recorders.keys() - ends.keys():
+            recorder, snapshot = recorders[replica], functools.partial(_snapshot, stack, replica, result)
             recorder.epoch(result, replica, snapshot)
             if replica in result.failed:
                 reason = f"epoch {result.epoch}: NaN or Inf in {result.failed[replica]}"
@@ -123,14 +138,23 @@ def _train(stack: Stack, recorders: dict[int, Recorder], progress: Progress | No
                 pictures.draw_curves(recorder)
                 recorders.pop(replica).close("FAILED", reason)
                 outcomes[replica] = Outcome("FAILED", reason)
+                continue
+            if stack.restores_best and replica in result.improved:
+                best[replica] = snapshot()
+            if is_last or replica in result.stopped:
+                ends[replica] = _end(result, snapshot(), best.get(replica))
         if progress:
             progress.epoch(result, stack.plan.epochs)
-    assert result is not None  # noqa: S101 - epoch 0 is always there
     seconds = time.perf_counter() - started
+    for replica, end in ends.items():
+        stack.network.load_state_dict({name: end.arrays[name] for name in stack.network.state_dict()}, replica)
     final = _final_metrics(stack) if recorders else {}
-    for replica, recorder in list(recorders.items()):
-        snapshot = functools.partial(_snapshot, stack, replica, result.epoch, result.step)
-        recorder.finish({name: float(values[replica]) for name, values in final.items()}, result.epoch, snapshot)
+    for replica, end in ends.items():
+        recorder = recorders[replica]
+        values = {name: float(of_stack[replica]) for name, of_stack in final.items()}
+        if "restored_epoch" in end.manifest:
+            values["final/epoch"] = end.manifest["restored_epoch"]
+        recorder.finish(values, end.epoch, end.arrays, end.manifest)
         share = recorder.recording_seconds / seconds
         log.info("trained in %.2f s, %.2f %% of it spent in recording", seconds, 100 * share)
         pictures.draw_curves(recorder)
@@ -138,6 +162,18 @@ def _train(stack: Stack, recorders: dict[int, Recorder], progress: Progress | No
         recorders.pop(replica).close("FINISHED")
         outcomes[replica] = Outcome("FINISHED")
     return [outcome for _, outcome in sorted(outcomes.items())]
+
+
+def _end(
+    result: EpochResult,
+    last: tuple[dict[str, NDArray[Any]], dict[str, Any]],
+    best: tuple[dict[str, NDArray[Any]], dict[str, Any]] | None,
+) -> _End:
+    """Return a run's end: as it stands, or with the arrays of the best epoch if early stopping restores them."""
+    arrays, manifest = last
+    if best and best[1]["epoch"] != result.epoch:
+        arrays, manifest = best[0], {**manifest, "restored_epoch": best[1]["epoch"]}
+    return _End(result.epoch, arrays, manifest)
 
 
 def _header(stack: Stack) -> dict[str, Any]:
@@ -178,14 +214,19 @@ def _identity(stack: Stack, replica: int, threads: int) -> dict[str, Any]:
     }
 
 
-def _snapshot(stack: Stack, replica: int, epoch: int, step: int) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+def _snapshot(stack: Stack, replica: int, result: EpochResult) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
     """Return copies of a run's arrays, and where its training stands."""
     arrays = {name: array.copy() for name, array in stack.network.state_dict(replica).items()}
     optimizer = stack.optimizer.state_dict(replica)
     arrays |= {f"optimizer.{name}": array.copy() for name, array in optimizer.items()}
     arrays |= stack.standardization[replica]
     states = {name: stream.bit_generator.state for name, stream in stack.streams[replica]._asdict().items()}
-    return arrays, {"epoch": epoch, "step": step, "random_states": states}
+    manifest = {"epoch": result.epoch, "step": result.step, "random_states": states}
+    if replica in stack.plateaus:
+        manifest["schedule_state"] = stack.plateaus[replica].state_dict()
+    if stack.early_stopping:
+        manifest["early_stopping"] = stack.early_stopping.state_dict(replica)
+    return arrays, manifest
 
 
 def _final_metrics(stack: Stack) -> dict[str, NDArray[np.float64]]:
@@ -193,6 +234,8 @@ def _final_metrics(stack: Stack) -> dict[str, NDArray[np.float64]]:
     metrics = {}
     for name, part in stack.parts.items():
         metrics[f"final/{name}_loss"], metrics[f"final/{name}_accuracy"] = evaluate(stack.network, stack.loss, part)
+    if stack.penalty:
+        metrics["final/penalty"] = stack.penalty.forward()
     return metrics
 
 

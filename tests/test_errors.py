@@ -21,8 +21,8 @@ BAD = [
     (["initializer.form=x"], ["initializer.form", "did you mean from?"]),
     (["hydra.run.dri=x"], ["hydra.run.dri", "dir"]),
     # unknown choices: the group and its choices
-    (["activation=rleu"], ["activation=rleu", "identity, relu, sigmoid, tanh"]),
-    (["dataset=iris"], ["dataset=iris", "mnist, moons, wine"]),
+    (["activation=rleu"], ["activation=rleu", "identity, leaky_relu, relu, selu, sigmoid, silu, softplus, tanh"]),
+    (["dataset=cifar"], ["dataset=cifar", "iris, mnist, moons, npz, wine"]),
     (["experiment=nope"], ["experiment=nope", "mnist-mlp"]),
     (["hydra/launcher=nope"], ["hydra/launcher=nope", "basic"]),
     (["dataset.split=foo"], ["dataset.split", "'stratified' or 'whole'"]),
@@ -81,7 +81,7 @@ BAD = [
     (["dataset=moons", "dataset.samples=4000000000000"], ["memory"]),
     (["optimizer.lr=inf"], ["optimizer.lr", "finite number"]),
     (["experiment_name="], ["experiment_name", "at least 1 character"]),
-    (["loss=mse", "loss.x=1"], ["loss.x", "no settings"]),
+    (["activation.x=1"], ["activation.x", "no settings"]),
     (["--cfg", "job", "foo=1"], ["foo", "no such key"]),
     (["hydra.run.dir="], ["hydra.run.dir"]),
 ]
@@ -165,7 +165,7 @@ def test_a_process_prints_that_line_alone_and_ends_with_2(outputs: Path) -> None
         (["ui", "--port", "99999"], 2, "65535"),
         (["ui", "--port", "x"], 2, "--port"),
         (["sync", "--exit-when-idle"], 2, "--follow"),
-        (["data", "fetch", "foo"], 2, "mnist, moons, wine"),
+        (["data", "fetch", "foo"], 2, "fashion_mnist, iris, mnist, moons, wine"),
         (["train", "hydra.run.dir=/proc/nope/x", "tracking=none"], 1, "/proc/nope"),
     ],
 )

@@ -3,74 +3,110 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nnlab.data.batches import Batches, Part
 from nnlab.nn.losses import Loss, count_correct
+from nnlab.nn.penalty import Penalty
 from nnlab.nn.sequential import Sequential
 from nnlab.optim.schedules import Schedule
+from nnlab.training.diagnostics import Diagnostics
+from nnlab.training.early_stopping import EarlyStopping
+from nnlab.training.evaluation import diverging, evaluate_all
+from nnlab.training.plan import Plan
+from nnlab.training.result import EpochResult, Update, Values
 
-Values = NDArray[np.float64]
+Listener = Callable[[Mapping[str, Values]], None]
 
 
 class Optimizer(Protocol):
     """What the loop asks of an optimiser."""
 
-    def step(self, multiplier: float | Values = 1.0) -> Values:
+    @property
+    def folds(self) -> bool:
+        """Whether an update is nothing but w -= lr g, so that lr may be folded into the gradients."""
+
+    def learning_rates(self, multiplier: float | Values) -> Values:
+        """Return lr times the multiplier, ``[replicas]``."""
+
+    def step(self, multiplier: float | Values = 1.0, *, folded: bool = False) -> Values:
         """Update the parameters once; return the learning rates used, ``[replicas]``."""
 
     def state_dict(self, replica: int = 0) -> dict[str, NDArray[Any]]:
         """Return one replica's arrays by name."""
 
 
-@dataclass(frozen=True)
-class Plan:
-    """How long to train and when to look.
+class Loop:
+    """Everything that one epoch of training needs; see ``train``."""
 
-    Attributes:
-        epochs: length of the run; the last epoch is cut short where ``updates`` says so.
-        updates: length of the run in updates, instead of whole epochs.
-        eval_every: epochs between evaluations; epoch 0 and the last are always evaluated.
-        log_every_updates: record the batch loss and accuracy of every so many updates; None for none.
-    """
+    def __init__(
+        self,
+        network: Sequential,
+        loss: Loss,
+        optimizer: Optimizer,
+        schedules: Sequence[Schedule],
+        batches: Batches,
+        plan: Plan,
+        penalty: Penalty | None,
+        diagnostics: Diagnostics | None,
+    ) -> None:
+        self.network, self.loss, self.optimizer, self.batches, self.plan = network, loss, optimizer, batches, plan
+        self.schedules, self.penalty, self.diagnostics = schedules, penalty, diagnostics
+        # Plain SGD: the loss's delta is multiplied by lr, so that no pass over the weights is spent on scaling.
+        self.folded = optimizer.folds and not penalty
+        self.is_scheduled_alike = all(schedule is schedules[0] for schedule in schedules)
+        self.step = 0
 
-    epochs: int
-    updates: int | None = None
-    eval_every: int = 1
-    log_every_updates: int | None = None
+    @diverging
+    def epoch(self) -> tuple[dict[str, Values], list[Update]]:
+        """Train one epoch; return its metrics and recorded updates."""
+        started = time.perf_counter()
+        plan, replicas = self.plan, self.network.replicas
+        end = min(self.step + self.batches.steps_per_epoch, plan.updates or np.inf)
+        loss_sum, correct, seen = np.zeros(replicas), np.zeros(replicas), 0
+        lr, updates = np.zeros(replicas), list[Update]()
+        self.network.train()
+        for batch in self.batches.epoch(self.step):
+            outputs = self.network.forward(batch.x)
+            batch_loss = self.loss.forward(outputs, batch.targets)
+            batch_correct = count_correct(outputs, batch.labels)
+            lr = self._update(is_watched=bool(self.diagnostics) and self.step + 1 == end)
+            if plan.log_every_updates and self.step % plan.log_every_updates == 0:
+                updates.append(Update(self.step, batch_loss, batch_correct / batch.size))
+            loss_sum += batch_loss * self.loss.samples(batch.size)
+            correct += batch_correct
+            seen += batch.size
+            self.step += 1
+            if self.step == end:
+                break
+        metrics = {"train/loss": loss_sum / seen, "train/accuracy": correct / seen, "lr": lr}
+        metrics["time/train_seconds"] = np.full(replicas, time.perf_counter() - started)
+        if self.diagnostics:
+            metrics |= self.diagnostics.metrics()
+        return metrics, updates
 
+    def _update(self, *, is_watched: bool) -> Values:
+        """Backpropagate and update once; return the learning rates used."""
+        multiplier = self._multiplier()
+        lr = self.optimizer.learning_rates(multiplier)
+        self.network.backward(self.loss.backward(lr[:, None, None] if self.folded else 1.0))
+        if self.penalty:
+            self.penalty.backward()
+        if self.diagnostics and is_watched:
+            self.diagnostics.before_update(lr if self.folded else None)
+        self.optimizer.step(multiplier, folded=self.folded)
+        if self.diagnostics and is_watched:
+            self.diagnostics.after_update()
+        return lr
 
-class Update(NamedTuple):
-    """One recorded update: its number from 0 and the batch's loss and accuracy before it, ``[replicas]``."""
-
-    step: int
-    loss: Values
-    accuracy: Values
-
-
-@dataclass(frozen=True)
-class EpochResult:
-    """What one epoch gave.
-
-    Attributes:
-        epoch: 0 is the network before training.
-        step: updates done so far.
-        metrics: name -> one value a replica, ``[replicas]``. ``train/*`` are running means over the epoch's batches,
-            ``val/*`` and ``test/*`` exact; times are in seconds, of the whole stack.
-        failed: replica -> what became NaN or Inf in this epoch, for replicas that had been fine until then.
-        updates: see ``Plan.log_every_updates``.
-    """
-
-    epoch: int
-    step: int
-    metrics: dict[str, Values]
-    failed: dict[int, str] = field(default_factory=dict)
-    updates: list[Update] = field(default_factory=list)
+    def _multiplier(self) -> float | Values:
+        if self.is_scheduled_alike:
+            return self.schedules[0](self.step)
+        return np.array([schedule(self.step) for schedule in self.schedules])
 
 
 def train(
@@ -80,12 +116,18 @@ def train(
     schedules: Sequence[Schedule],
     batches: Batches,
     plan: Plan,
-    evaluated: dict[str, Part],
+    evaluated: Mapping[str, Part],
+    *,
+    penalty: Penalty | None = None,
+    early_stopping: EarlyStopping | None = None,
+    diagnostics: Diagnostics | None = None,
+    listeners: Sequence[Listener] = (),
 ) -> Iterator[EpochResult]:
     """Train a stack of replicas and yield after each epoch, epoch 0 (before training) first.
 
-    A replica whose loss or parameters become NaN or Inf is named once in ``EpochResult.failed``; the others go on
-    untouched, and the loop ends early only when none is left.
+    A replica whose loss or parameters become NaN or Inf is named once in ``EpochResult.failed``, one that early
+    stopping ends in ``stopped``; the others go on untouched, and the loop ends early only when none is left. What
+    happens afterwards to the parameters of a replica that has ended means nothing.
 
     Args:
         network: the stack; it is trained in place, so what is to be kept of an epoch is copied before the next.
@@ -95,84 +137,31 @@ def train(
         batches: the training batches.
         plan: how long, and when to look.
         evaluated: parts to evaluate, by name: ``val``, ``test``.
+        penalty: added to the loss.
+        early_stopping: when to end a replica before the plan does.
+        diagnostics: further metrics.
+        listeners: are called with the metrics of each epoch, for schedules that depend on them.
     """
-    step, alive = 0, np.ones(network.replicas, bool)
-    yield EpochResult(0, 0, _evaluate_all(network, loss, evaluated))
-    for epoch in range(1, plan.epochs + 1):
-        metrics, updates, step = _train_epoch(network, loss, optimizer, schedules, batches, plan, step)
-        is_last = epoch == plan.epochs or step == plan.updates
+    loop = Loop(network, loss, optimizer, schedules, batches, plan, penalty, diagnostics)
+    alive = np.ones(network.replicas, bool)
+    for epoch in range(plan.epochs + 1):
+        metrics, updates = loop.epoch() if epoch else ({}, [])
+        is_last = epoch == plan.epochs or loop.step == plan.updates
         if is_last or epoch % plan.eval_every == 0:
-            metrics |= _evaluate_all(network, loss, evaluated)
-        failed = _newly_failed(network, metrics, alive)
+            metrics |= evaluate_all(network, loss, evaluated, penalty)
+        failed = _newly_failed(network, metrics, alive) if epoch else {}
         alive[list(failed)] = False
-        yield EpochResult(epoch, step, metrics, failed, updates)
+        for listener in listeners:
+            listener(metrics)
+        stopped, improved = dict[int, str](), frozenset[int]()
+        if early_stopping:
+            better, ends = early_stopping.observe(epoch, metrics)
+            improved = frozenset(np.flatnonzero(better & alive).tolist())
+            stopped = {replica: early_stopping.reason(replica) for replica in np.flatnonzero(ends & alive).tolist()}
+            alive[list(stopped)] = False
+        yield EpochResult(epoch, loop.step, metrics, failed, stopped, improved, updates)
         if is_last or not alive.any():
             return
-
-
-_diverging = np.errstate(over="ignore", invalid="ignore", divide="ignore")
-"""Divergence is reported, not warned about. Only around functions: around a ``yield`` it would leak to the caller."""
-
-
-@_diverging
-def _train_epoch(
-    network: Sequential,
-    loss: Loss,
-    optimizer: Optimizer,
-    schedules: Sequence[Schedule],
-    batches: Batches,
-    plan: Plan,
-    step: int,
-) -> tuple[dict[str, Values], list[Update], int]:
-    """Train one epoch from update ``step`` on; return its metrics, recorded updates and the updates done by now."""
-    started = time.perf_counter()
-    loss_sum, correct, seen = np.zeros(network.replicas), np.zeros(network.replicas), 0
-    lr, updates = np.zeros(network.replicas), list[Update]()
-    for batch in batches.epoch(step):
-        outputs = network.forward(batch.x)
-        batch_loss = loss.forward(outputs, batch.targets)
-        batch_correct = count_correct(outputs, batch.labels)
-        network.backward(loss.backward())
-        lr = optimizer.step(_multiplier(schedules, step))
-        if plan.log_every_updates and step % plan.log_every_updates == 0:
-            updates.append(Update(step, batch_loss, batch_correct / batch.size))
-        loss_sum += batch_loss * batch.size
-        correct += batch_correct
-        seen += batch.size
-        step += 1
-        if step == plan.updates:
-            break
-    seconds = np.full(network.replicas, time.perf_counter() - started)
-    metrics = {"train/loss": loss_sum / seen, "train/accuracy": correct / seen, "lr": lr, "time/train_seconds": seconds}
-    return metrics, updates, step
-
-
-@_diverging
-def evaluate(network: Sequential, loss: Loss, part: Part) -> tuple[Values, Values]:
-    """Return the exact mean loss and the accuracy of each replica on a part, ``[replicas]`` each."""
-    loss_sum, correct = np.zeros(network.replicas), np.zeros(network.replicas)
-    for batch in part.chunks():
-        outputs = network.forward(batch.x)
-        loss_sum += loss.forward(outputs, batch.targets) * batch.size
-        correct += count_correct(outputs, batch.labels)
-    return loss_sum / part.size, correct / part.size
-
-
-def _evaluate_all(network: Sequential, loss: Loss, parts: dict[str, Part]) -> dict[str, Values]:
-    if not parts:
-        return {}
-    started = time.perf_counter()
-    metrics: dict[str, Values] = {}
-    for name, part in parts.items():
-        metrics[f"{name}/loss"], metrics[f"{name}/accuracy"] = evaluate(network, loss, part)
-    metrics["time/eval_seconds"] = np.full(network.replicas, time.perf_counter() - started)
-    return metrics
-
-
-def _multiplier(schedules: Sequence[Schedule], step: int) -> float | Values:
-    if all(schedule is schedules[0] for schedule in schedules):
-        return schedules[0](step)
-    return np.array([schedule(step) for schedule in schedules])
 
 
 def _newly_failed(network: Sequential, metrics: dict[str, Values], alive: NDArray[np.bool_]) -> dict[int, str]:

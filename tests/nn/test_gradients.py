@@ -8,16 +8,11 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from nnlab.nn import MSE, CrossEntropy, Identity, Linear, Loss, Module, Quadratic, ReLU, Sequential, Sigmoid, Tanh
+from nnlab.nn import ELU, MSE, CrossEntropy, LeakyReLU, Linear, Loss, Module, Quadratic, ReLU, Sequential
+from tests.nn.activation_cases import CASES
 from tests.nn.numeric import Float, away_from_zero, central_differences, one_hot
 
-ACTIVATIONS: dict[str, Callable[[], Module]] = {
-    "identity": Identity,
-    "sigmoid": Sigmoid,
-    "tanh": Tanh,
-    "relu": ReLU,
-    "relu, f'(0) = 1": lambda: ReLU(derivative_at_zero=1),
-}
+ACTIVATIONS: dict[str, Callable[[], Module]] = {name: case.make for name, case in CASES.items()}
 LOSSES: dict[str, Callable[[], Loss]] = {"cross_entropy": CrossEntropy, "quadratic": Quadratic, "mse": MSE}
 
 activations = st.sampled_from(sorted(ACTIVATIONS)).map(ACTIVATIONS.__getitem__)
@@ -118,7 +113,7 @@ def test_whole_network(
 
     total()
     # No difference quotient may cross a kink.
-    assume(all(np.abs(layer.z).min() > 1e-4 for layer in network.layers if isinstance(layer, ReLU)))
+    assume(all(np.abs(layer.z).min() > 1e-4 for layer in network.layers if isinstance(layer, (ReLU, LeakyReLU, ELU))))
     h = 1e-6
     expected_x = central_differences(total, x, h)
     expected = {name: central_differences(total, view, h) for name, view in network.views(network.parameters).items()}

@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from nnlab.data.batches import Batches, Batching, Part
-from nnlab.nn import MSE, CrossEntropy, Identity, Loss, Module, Quadratic, ReLU, Sequential, Sigmoid, Tanh, mlp
+from nnlab.nn import MSE, CrossEntropy, Hinge, Loss, Module, Quadratic, Sequential, Tanh, mlp
 from nnlab.optim import SGD, Schedule
 from nnlab.optim.schedules import constant, cosine, exponential, inverse
 from nnlab.training import EpochResult, Plan, train
+from tests.nn.activation_cases import CASES
 
 SAMPLES, CLASSES = 60, 4
 
@@ -44,8 +45,8 @@ class Setup:
 setups = st.builds(
     Setup,
     dtype=st.sampled_from(["float32", "float64"]),
-    activation=st.sampled_from([Identity, Sigmoid, Tanh, ReLU, lambda: ReLU(derivative_at_zero=1)]),
-    loss=st.sampled_from([CrossEntropy, Quadratic, MSE]),
+    activation=st.sampled_from([case.make for case in CASES.values()]),
+    loss=st.sampled_from([CrossEntropy, lambda: CrossEntropy(label_smoothing=0.1), Quadratic, MSE, Hinge]),
     features=st.sampled_from([1, 2, 3, 13, 64]),
     hidden_sizes=st.lists(st.sampled_from([1, 2, 5, 16, 33]), max_size=3).map(tuple),
     train_size=st.integers(2, 40),

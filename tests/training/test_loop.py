@@ -1,4 +1,5 @@
 import math
+from collections.abc import Mapping
 
 import numpy as np
 import pytest
@@ -7,9 +8,10 @@ from numpy.typing import NDArray
 from nnlab.data import batches as batches_module
 from nnlab.data.batches import Batches, Part
 from nnlab.nn import CrossEntropy, Linear, Loss, Quadratic, ReLU, Sequential, Tanh
+from nnlab.nn.penalty import Penalty
 from nnlab.optim import SGD, Schedule
 from nnlab.optim.schedules import constant, inverse
-from nnlab.training import EpochResult, Plan, evaluate, train
+from nnlab.training import EarlyStopping, EpochResult, Plan, evaluate, train
 from tests.nn.by_hand import ByHand
 
 FEATURES, HIDDEN, CLASSES = 3, 4, 3
@@ -180,3 +182,68 @@ def test_evaluation_is_exact_whatever_the_chunks(monkeypatch: pytest.MonkeyPatch
         mean, accuracy = evaluate(run.network, run.loss, a_part(np.arange(19)))
         assert mean[0] == pytest.approx(loss / 19, rel=1e-13)
         assert accuracy[0] == hits / 19
+
+
+def test_early_stopping_ends_a_replica_and_then_the_loop_and_changes_no_number() -> None:
+    free = Run((2.0, 0.05)).train(Plan(epochs=40))
+    losses = np.array([result.metrics["val/loss"] for result in free])
+    run = Run((2.0, 0.05))
+    stopping = EarlyStopping(2, patience=3)
+    parts = {"val": a_part(VAL, 2)}
+    results = list(
+        train(
+            run.network, run.loss, run.optimizer, run.schedules, run.batches, Plan(40), parts, early_stopping=stopping
+        )
+    )
+    stops = {replica: result.epoch for result in results for replica in result.stopped}
+    for replica in range(2):
+        best, epoch = 0, 0
+        while epoch - best < 3 and epoch < 40:
+            epoch += 1
+            best = epoch if losses[epoch, replica] < losses[best, replica] else best
+        assert stops.get(replica, 40) == epoch
+        improved = [result.epoch for result in results if replica in result.improved]
+        assert improved[-1] == best
+        expected = {replica: f"no better val/loss since epoch {best}"}
+        if replica in stops:
+            assert expected.items() <= results[stops[replica]].stopped.items()
+    assert stops[0] < 40  # or this would show nothing
+    assert len(results) == max(stops.get(replica, 40) for replica in range(2)) + 1
+    for one, other in zip(free, results, strict=False):
+        np.testing.assert_array_equal(one.metrics["val/loss"], other.metrics["val/loss"])
+
+
+def test_the_penalty_is_in_the_gradient_and_a_metric_of_its_own_beside_the_data_loss() -> None:
+    """S2's objective: the sum over the samples plus l2/2 sum w^2, one full batch."""
+    run = Run(loss=CrossEntropy(reduction="sum"))
+    penalty = Penalty(run.network, l2=0.3)
+    batches = Batches(a_part(TRAIN), None, "sequential", [])
+    sgd = SGD(run.network, lr=0.01)
+    before = {name: array.copy() for name, array in run.network.state_dict().items()}
+    results = list(
+        train(run.network, run.loss, sgd, [constant(1)], batches, Plan(1), {"val": a_part(VAL)}, penalty=penalty)
+    )
+    hand = ByHand(before, X, Y)
+    data_loss, _ = hand.score(TRAIN.tolist())
+    assert results[1].metrics["train/loss"][0] == pytest.approx(data_loss / 11, rel=1e-12)  # the mean, without penalty
+    for result, weights in ((results[0], before), (results[1], run.network.state_dict())):
+        squares = sum(float(np.sum(weights[name] ** 2)) for name in ("0.weight", "2.weight"))
+        assert result.metrics["penalty"][0] == pytest.approx(0.15 * squares, rel=1e-12)
+    hand.update(TRAIN.tolist(), 0.01 * 11)  # its gradient is the mean's
+    by_hand = {"0.weight": hand.w1, "0.bias": hand.b1, "2.weight": hand.w2, "2.bias": hand.b2}
+    for name, array in run.network.state_dict().items():
+        decayed = 0.01 * 0.3 * before[name] if "weight" in name else 0.0
+        np.testing.assert_allclose(array, np.array(by_hand[name]) - decayed, rtol=1e-11, atol=1e-13)
+
+
+def test_a_listener_hears_each_epochs_metrics_before_the_next_begins() -> None:
+    run, heard = Run(), list[float]()
+
+    def listen(metrics: Mapping[str, NDArray[np.float64]]) -> None:
+        heard.append(float(metrics["val/loss"][0]))
+
+    parts = {"val": a_part(VAL)}
+    results = list(
+        train(run.network, run.loss, run.optimizer, run.schedules, run.batches, Plan(3), parts, listeners=[listen])
+    )
+    assert heard == [result.metrics["val/loss"][0] for result in results]

@@ -15,7 +15,7 @@ Batching = Literal["reshuffle", "sequential", "wrap"]
 Augment = Callable[[Array], None]
 """Changes gathered inputs in place, ``[replicas, batch, features]``, before they are standardised."""
 
-_CHUNK = 512  # samples evaluated at once: enough for BLAS, and a stack then needs little more than for training
+_CHUNK = 256  # samples evaluated at once: enough for BLAS, and a stack then needs little more than for training
 _PREPARED = 4000  # samples whose labels are prepared at once; no power of two: rows would share cache lines
 
 
@@ -153,7 +153,9 @@ class Batches:
         """Yield the batches of one epoch that starts at update ``step``, counted from 0 over the whole run."""
         if self.is_full and not self.augment:
             if self._whole is None:
-                self._whole = self.part.gather(self.part.indices)
+                whole = self.part.gather(self.part.indices)
+                # It is used in every epoch: worth a copy that has the batch last in memory too.
+                self._whole = whole._replace(x=np.ascontiguousarray(whole.x))
             yield self._whole
             return
         order, size = self._order(), self.batch_size

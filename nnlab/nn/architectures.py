@@ -133,7 +133,7 @@ def lenet(
         if size < 1:
             raise ValueError(
                 f"images of {side} x {side} are too small for kernel_size={kernel_size} and "
-                f"{len(channels)} channels={channels}: make kernel_size smaller or channels shorter"
+                f"channels={channels}: make kernel_size smaller or channels shorter"
             )
         layers.append(Conv2d(before, after, kernel_size, padding=padding))
         if batch_norm:

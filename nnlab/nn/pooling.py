@@ -45,7 +45,8 @@ class Pool(Window):
     def _begin_backward(self, grad: Array) -> Array:
         """Return dC/dinput, padded, and 0 unless each of its pixels is in one window, which then assigns to it."""
         padded: Array = self.buffer("padded_grad", (len(grad), *self.x.shape[1:]), grad.dtype)
-        if self._overlaps or padded.shape[2:4] != (grad.shape[2] * self.stride, grad.shape[3] * self.stride):
+        covered = grad.shape[2] * self.kernel_size, grad.shape[3] * self.kernel_size
+        if self.stride != self.kernel_size or padded.shape[2:4] != covered:
             padded.fill(0)
         return padded
 

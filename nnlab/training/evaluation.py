@@ -34,7 +34,7 @@ def evaluate(network: Sequential, loss: Loss, part: Part) -> tuple[Values, Value
     for batch in part.chunks():
         outputs = network.forward(batch.x)
         loss_sum += loss.forward(outputs, batch.targets) * loss.samples(batch.size)
-        correct += count_correct(outputs, batch.labels)
+        correct += count_correct(outputs, batch.targets, batch.labels)
     return loss_sum / part.size, correct / part.size
 
 

@@ -73,7 +73,7 @@ class Loop:
         for batch in self.batches.epoch(self.step):
             outputs = self.network.forward(batch.x)
             batch_loss = self.loss.forward(outputs, batch.targets)
-            batch_correct = count_correct(outputs, batch.labels)
+            batch_correct = count_correct(outputs, batch.targets, batch.labels)
             lr = self._update(is_watched=bool(self.diagnostics) and self.step + 1 == end)
             if plan.log_every_updates and self.step % plan.log_every_updates == 0:
                 updates.append(Update(self.step, batch_loss, batch_correct / batch.size))
@@ -93,7 +93,7 @@ class Loop:
         """Backpropagate and update once; return the learning rates used."""
         multiplier = self._multiplier()
         lr = self.optimizer.learning_rates(multiplier)
-        self.network.backward(self.loss.backward(lr[:, None, None] if self.folded else 1.0))
+        self.network.backward(self.loss.backward(lr if self.folded else 1.0))
         if self.penalty:
             self.penalty.backward()
         if self.diagnostics and is_watched:

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nnlab.nn import Conv2d
+from nnlab.nn.module import Array
 from tests.nn.layers import check_derivatives, check_stack_is_lone, in_a_stack, replica_counts, seeds
 from tests.nn.numeric import Float
 
@@ -24,7 +25,7 @@ def geometries(draw: st.DrawFn) -> tuple[int, int, int, int, int]:
     return kernel_size, stride, padding, height, width
 
 
-def by_formula(x: Float, weight: Float, bias: Float, stride: int, padding: int) -> Float:
+def by_formula(x: Float, weight: Array, bias: Array, stride: int, padding: int) -> Float:
     """One sample: z[o, h, w] = b[o] + sum of W[o, c, i, j] x[c, h s + i - p, w s + j - p]."""
     size = weight.shape[2]
     height, width = ((n + 2 * padding - size) // stride + 1 for n in x.shape[1:])
@@ -142,7 +143,7 @@ def test_the_same_when_blas_gets_work_of_other_sizes(channels: int, filters: int
     expected_grad_x = np.zeros(padded.shape)
     for i, j in np.ndindex(3, 3):
         expected_grad_x[:, :, i : i + 7 : 2, j : j + 7 : 2] += shares[:, :, i, j]
-    close = {"float32": {"rtol": 1e-4, "atol": 1e-3}, "float64": {"rtol": 1e-11, "atol": 1e-11}}[dtype]
+    rtol, atol = {"float32": (1e-4, 1e-3), "float64": (1e-11, 1e-11)}[dtype]
     for found, wanted in [
         (z, expected),
         (layer.weight_grad, expected_weight_grad),
@@ -150,7 +151,7 @@ def test_the_same_when_blas_gets_work_of_other_sizes(channels: int, filters: int
         (grad_x, expected_grad_x[:, :, 1:-1, 1:-1]),
     ]:
         assert found.dtype == dtype
-        np.testing.assert_allclose(found, wanted, **close)
+        np.testing.assert_allclose(found, wanted, rtol=rtol, atol=atol)
 
 
 @given(batch=st.sampled_from([1, 300]), dtype=dtypes, seed=seeds)

@@ -78,7 +78,7 @@ def test_value_is_the_formulas_mean_or_sum_over_the_batch_and_backward_its_deriv
     numeric = central_differences(
         lambda: float(make(reduction=reduction).forward(outputs, targets) @ upstream), outputs
     )
-    np.testing.assert_allclose(loss.backward(upstream[:, None, None]), numeric, atol=1e-7)
+    np.testing.assert_allclose(loss.backward(upstream), numeric, atol=1e-7)
 
 
 def test_by_hand() -> None:
@@ -119,7 +119,7 @@ def test_a_stacks_values_are_those_of_lone_runs_to_the_bit(
     outputs, targets = rng.normal(size=(5, 3, batch)).astype(dtype), one_hot(rng, 5, 3, batch).astype(dtype)
     stacked, lone = make(), make()
     values = stacked.forward(outputs, targets)
-    scale = rng.uniform(0.01, 1, (5, 1, 1))
+    scale = rng.uniform(0.01, 1, 5)
     gradients = stacked.backward(scale)
     assert gradients.dtype == dtype
     for r in range(5):
@@ -172,5 +172,29 @@ def test_count_correct() -> None:
             [[0.0, 9.0, 0.0, 0.0], [1.0, 0.0, 1.0, 1.0]],  # predicts 1 0 1 1
         ]
     )
-    np.testing.assert_array_equal(count_correct(outputs, np.array([[0, 1, 0, 0]])), [3, 0])
-    np.testing.assert_array_equal(count_correct(outputs, np.array([[0, 1, 0, 0], [1, 0, 0, 1]])), [3, 3])
+    assert counted(outputs, [[0, 1, 0, 0]]) == [3, 0]
+    assert counted(outputs, [[0, 1, 0, 0], [1, 0, 0, 1]]) == [3, 3]
+
+
+@given(
+    outputs=st.lists(
+        st.lists(st.lists(st.sampled_from([0.0, 1.0, 2.0, math.nan]), min_size=3, max_size=3), min_size=4, max_size=4),
+        min_size=1,
+        max_size=3,
+    ),
+    labels=st.lists(st.integers(0, 2), min_size=4, max_size=4),
+)
+@settings(deadline=None)
+def test_count_correct_of_ties_and_nans_is_the_same_in_a_stack(
+    outputs: list[list[list[float]]], labels: list[int]
+) -> None:
+    stack = np.array(outputs).swapaxes(1, 2)
+    assert counted(stack, [labels]) == [counted(stack[r : r + 1], [labels])[0] for r in range(len(stack))]
+    assert counted(stack[:1], [labels])[0] == sum(
+        int(np.argmax(o)) == y for o, y in zip(outputs[0], labels, strict=True)
+    )
+
+
+def counted(outputs: NDArray[np.float64], labels: list[list[int]]) -> list[int]:
+    targets = np.eye(outputs.shape[1])[np.array(labels)].swapaxes(1, 2)
+    return [int(count) for count in count_correct(outputs, targets, np.array(labels))]

@@ -23,7 +23,7 @@ from nnlab.compose import CONFIG_NAME, VERSION_BASE, compose_job, hydra_app, hyd
 from nnlab.errors import NnlabError
 from nnlab.output import say
 from nnlab.progress import Progress
-from nnlab.runner import Outcome
+from nnlab.recorded_training import Outcome
 from nnlab.signals import ends_with_its_reader
 from nnlab.sweep.plan import name
 from nnlab.terminal import console

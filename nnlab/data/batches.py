@@ -15,8 +15,8 @@ Batching = Literal["reshuffle", "sequential", "wrap"]
 Augment = Callable[[Array], None]
 """Changes gathered inputs in place, ``[replicas, batch, features]``, before they are standardised."""
 
-_CHUNK = 256  # samples evaluated at once: enough for BLAS, and a stack then needs little more than for training
-_PREPARED = 4000  # samples whose labels are prepared at once; no power of two: rows would share cache lines
+EVALUATED = 256  # samples evaluated at once: enough for BLAS, and a stack then needs little more than for training
+PREPARED = 4000  # samples whose labels are prepared at once; no power of two: rows would share cache lines
 
 
 class Batch(NamedTuple):
@@ -98,13 +98,13 @@ class Part:
         """Yield the whole part in its own order, for evaluation."""
         if self._chunks is not None:
             yield from self._chunks
-        elif self.size <= _CHUNK:  # gathered once and kept
+        elif self.size <= EVALUATED:  # gathered once and kept
             batch = self.gather(self.indices)
             self._chunks = [Batch(batch.x.copy(order="K"), batch.targets.copy(), batch.labels)]
             yield from self._chunks
         else:
-            for start in range(0, self.size, _CHUNK):
-                yield self._view_or_gather(self.indices[:, start : start + _CHUNK])
+            for start in range(0, self.size, EVALUATED):
+                yield self._view_or_gather(self.indices[:, start : start + EVALUATED])
 
     def _view_or_gather(self, rows: Indices) -> Batch:
         """Spare the copy where all replicas look at consecutive samples that need no standardisation (MNIST's test)."""
@@ -163,7 +163,7 @@ class Batches:
             updates = np.arange(step * size, (step + self.steps_per_epoch) * size)
             order = np.take(order, updates, axis=1, mode="wrap")
         # Labels are prepared for many batches at once: with small batches, NumPy's calls are what takes the time.
-        several = size * max(1, _PREPARED // size)
+        several = size * max(1, PREPARED // size)
         for start in range(0, order.shape[1], several):
             rows = order[:, start : start + several]
             targets, labels = self.part.labels(rows)
@@ -178,9 +178,12 @@ class Batches:
             indices = np.broadcast_to(indices, (len(self.rngs), self.part.size))
         if not is_shuffled:
             return indices
-        return np.stack([row[rng.permutation(self.part.size)] for row, rng in zip(indices, self.rngs, strict=True)])
+        order = np.empty((len(self.rngs), self.part.size), np.int64)
+        for own, row, rng in zip(order, indices, self.rngs, strict=True):
+            own[...] = row[rng.permutation(self.part.size)]
+        return order
 
 
 def _shared(rows: NDArray[Any]) -> NDArray[Any]:
     """Keep one row where all replicas have the same."""
-    return rows[:1] if (rows == rows[0]).all() else rows
+    return rows[:1].copy() if (rows == rows[0]).all() else rows

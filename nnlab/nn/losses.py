@@ -34,7 +34,7 @@ class Loss:
         if reduction not in ("mean", "sum"):
             raise ValueError(f"reduction must be mean or sum, got {reduction!r}")
         self.reduction = reduction
-        self._scratch = Scratch()
+        self.scratch = Scratch()
 
     def forward(self, outputs: Array, targets: Array) -> Values:
         """Return the loss of each replica, ``[replicas]``, from outputs and targets ``[replicas, classes, batch]``."""
@@ -55,7 +55,7 @@ class Loss:
 
     def buffer(self, name: str, like: Array) -> Array:
         """Return the buffer of that name with the shape and dtype of ``like``."""
-        return self._scratch(name, like.shape, like.dtype)
+        return self.scratch(name, like.shape, like.dtype)
 
     def _reduced(self, sums: Values, count: int) -> Values:
         """Return the sums over a batch as the reduction asks."""

@@ -14,7 +14,7 @@ from omegaconf import OmegaConf
 from nnlab import environment, paths, tables
 from nnlab.errors import NnlabError
 from nnlab.journal import Journal
-from nnlab.runner import Outcome
+from nnlab.recorded_training import Outcome
 from nnlab.sweep.plan import Planned, plan
 from nnlab.tracking import follower
 

@@ -163,7 +163,7 @@ Order = Literal["range", "permuted", "swapped inside", "gap", "two replicas"]
 @pytest.mark.parametrize("order", ["range", "permuted", "swapped inside", "gap", "two replicas"])
 @pytest.mark.parametrize("size", [1, 6, 7, 8, 14, 20])
 def test_chunks_cover_a_part_once_in_its_order(order: Order, size: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batches_module, "_CHUNK", 7)
+    monkeypatch.setattr(batches_module, "EVALUATED", 7)
     rows = {
         "range": [list(range(3, 3 + size))],
         "permuted": [np.random.default_rng(0).permutation(size).tolist()],

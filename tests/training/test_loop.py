@@ -178,7 +178,7 @@ def test_evaluation_is_exact_whatever_the_chunks(monkeypatch: pytest.MonkeyPatch
     run = Run()
     loss, hits = ByHand(run.network.state_dict(), X, Y).score(list(range(19)))
     for chunk in (1, 4, 19, 2048):
-        monkeypatch.setattr(batches_module, "_CHUNK", chunk)
+        monkeypatch.setattr(batches_module, "EVALUATED", chunk)
         mean, accuracy = evaluate(run.network, run.loss, a_part(np.arange(19)))
         assert mean[0] == pytest.approx(loss / 19, rel=1e-13)
         assert accuracy[0] == hits / 19

@@ -1,0 +1,1 @@
+"""What is compared: one module each, all with ``prepare(task) -> Repetition``."""

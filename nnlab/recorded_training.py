@@ -1,0 +1,136 @@
+"""Recorded training: the loop with each replica's record beside it, from epoch 0 to the closed run."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import time
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nnlab import pictures
+from nnlab.build import Stack
+from nnlab.journal import Status
+from nnlab.progress import Progress
+from nnlab.recorder import Recorder
+from nnlab.training import EpochResult, evaluate, train
+
+log = logging.getLogger(__name__)
+
+
+class Outcome(NamedTuple):
+    """How a run ended."""
+
+    status: Status
+    reason: str | None = None
+
+
+class _End(NamedTuple):
+    """Where one run of a stack ended: its last epoch and the arrays and manifest of its last checkpoint."""
+
+    epoch: int
+    arrays: dict[str, NDArray[Any]]
+    manifest: dict[str, Any]
+
+
+def train_recorded(stack: Stack, recorders: dict[int, Recorder], progress: Progress | None) -> list[Outcome]:
+    """Train a stack, recording each replica's run.
+
+    Args:
+        stack: to be trained.
+        recorders: replica -> the recorder of its run, which is taken out when the run is closed.
+        progress: where to show it.
+
+    Returns:
+        one outcome a run, in the order of the replicas.
+    """
+    outcomes: dict[int, Outcome] = {}
+    started = time.perf_counter()
+    best: dict[int, tuple[dict[str, NDArray[Any]], dict[str, Any]]] = {}
+    ends: dict[int, _End] = {}
+    for result in train(
+        stack.network,
+        stack.loss,
+        stack.optimizer,
+        stack.schedules,
+        stack.batches,
+        stack.plan,
+        {name: part for name, part in stack.parts.items() if name != "train"},
+        penalty=stack.penalty,
+        early_stopping=stack.early_stopping,
+        diagnostics=stack.diagnostics,
+        listeners=stack.listeners(),
+    ):
+        is_last = result.epoch == stack.plan.epochs
+        for replica in recorders.keys() - ends.keys():
+            recorder, snapshot = recorders[replica], functools.partial(_snapshot, stack, replica, result)
+            recorder.epoch(result, replica, snapshot)
+            if replica in result.failed:
+                reason = f"epoch {result.epoch}: NaN or Inf in {result.failed[replica]}"
+                recorder.save_best()
+                pictures.draw_curves(recorder)
+                recorders.pop(replica).close("FAILED", reason)
+                outcomes[replica] = Outcome("FAILED", reason)
+                continue
+            if stack.restores_best and replica in result.improved:
+                best[replica] = snapshot()
+            if is_last or replica in result.stopped:
+                ends[replica] = _end(result, snapshot(), best.get(replica))
+        if progress:
+            progress.epoch(result, stack.plan.epochs)
+    seconds = time.perf_counter() - started
+    for replica, end in ends.items():
+        stack.network.load_state_dict({name: end.arrays[name] for name in stack.network.state_dict()}, replica)
+    final = _final_metrics(stack) if recorders else {}
+    for replica, end in ends.items():
+        recorder = recorders[replica]
+        values = {name: float(of_stack[replica]) for name, of_stack in final.items()}
+        if "restored_epoch" in end.manifest:
+            values["final/epoch"] = end.manifest["restored_epoch"]
+        recorder.finish(values, end.epoch, end.arrays, end.manifest)
+        share = recorder.recording_seconds / seconds
+        log.info("trained in %.2f s, %.2f %% of it spent in recording", seconds, 100 * share)
+        pictures.draw_curves(recorder)
+        pictures.draw_predictions(recorder, stack, replica)
+        recorders.pop(replica).close("FINISHED")
+        outcomes[replica] = Outcome("FINISHED")
+    return [outcome for _, outcome in sorted(outcomes.items())]
+
+
+def _end(
+    result: EpochResult,
+    last: tuple[dict[str, NDArray[Any]], dict[str, Any]],
+    best: tuple[dict[str, NDArray[Any]], dict[str, Any]] | None,
+) -> _End:
+    """Return a run's end: as it stands, or with the arrays of the best epoch if early stopping restores them."""
+    arrays, manifest = last
+    if best and best[1]["epoch"] != result.epoch:
+        arrays, manifest = best[0], {**manifest, "restored_epoch": best[1]["epoch"]}
+    return _End(result.epoch, arrays, manifest)
+
+
+def _snapshot(stack: Stack, replica: int, result: EpochResult) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+    """Return copies of a run's arrays, and where its training stands."""
+    arrays = {name: array.copy() for name, array in stack.network.state_dict(replica).items()}
+    optimizer = stack.optimizer.state_dict(replica)
+    arrays |= {f"optimizer.{name}": array.copy() for name, array in optimizer.items()}
+    arrays |= stack.standardization[replica]
+    states = {name: stream.bit_generator.state for name, stream in stack.streams[replica]._asdict().items()}
+    manifest = {"epoch": result.epoch, "step": result.step, "random_states": states}
+    if replica in stack.plateaus:
+        manifest["schedule_state"] = stack.plateaus[replica].state_dict()
+    if stack.early_stopping:
+        manifest["early_stopping"] = stack.early_stopping.state_dict(replica)
+    return arrays, manifest
+
+
+def _final_metrics(stack: Stack) -> dict[str, NDArray[np.float64]]:
+    """Evaluate every part exactly, the training part too."""
+    metrics = {}
+    for name, part in stack.parts.items():
+        metrics[f"final/{name}_loss"], metrics[f"final/{name}_accuracy"] = evaluate(stack.network, stack.loss, part)
+    if stack.penalty:
+        metrics["final/penalty"] = stack.penalty.forward()
+    return metrics

@@ -125,7 +125,8 @@ def find(directory: Path, which: str = "last") -> Path:
 
     Args:
         directory: a run's directory or a checkpoint's folder.
-        which: ``last``, ``best`` (as the last one's manifest says) or an epoch's number.
+        which: ``last`` (what the run ended with: the best epoch if early stopping went back to it), ``best`` (both as
+            the last one's manifest says) or an epoch's number.
 
     Raises:
         NnlabError: there is none.
@@ -136,10 +137,12 @@ def find(directory: Path, which: str = "last") -> Path:
     folders = sorted(root.glob("epoch-*"), key=lambda folder: (len(folder.name), folder.name))  # the millionth has 7
     if not folders:
         raise NnlabError(f"{directory} holds no checkpoint: there is no checkpoints/epoch-... in it")
-    if which == "last":
-        return folders[-1]
-    epoch = read_manifest(folders[-1]).get("best", {}).get("epoch") if which == "best" else which
-    folder = root / name(int(epoch)) if str(epoch).isdecimal() else None
+    epoch: object = which
+    if which in ("last", "best"):
+        manifest = read_manifest(folders[-1])
+        ended_with = manifest.get("restored_epoch", int(folders[-1].name.removeprefix("epoch-")))
+        epoch = ended_with if which == "last" else manifest.get("best", {}).get("epoch")
+    folder = root / name(int(str(epoch))) if str(epoch).isdecimal() else None
     if folder not in folders:
         have = ", ".join(str(int(folder.name.removeprefix("epoch-"))) for folder in folders)
         raise NnlabError(f"{directory} holds no checkpoint {which!r}: choose last, best or an epoch of {have}")

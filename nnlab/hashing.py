@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-_ENGINE = ("nn/*.py", "optim/*.py", "data/*.py", "training/*.py")
+_ENGINE = ("nn/*.py", "optim/*.py", "data/*.py", "training/*.py", "scratch.py")
 
 
 def canonical_hash(value: Any) -> str:

@@ -11,6 +11,7 @@ from nnlab.config import Config
 from nnlab.data.batches import PREPARED
 from nnlab.nn.losses import Loss
 from nnlab.nn.sequential import Sequential
+from nnlab.optim.blocks import BLOCK_BYTES
 from nnlab.training.loop import Optimizer
 
 WORKING_SET = 6 * 2**20
@@ -47,7 +48,8 @@ def replica_bytes(network: Sequential, loss: Loss, optimizer: Optimizer, feature
 def stack_bytes(replica: int, replicas: int, samples: int, outputs: int, itemsize: int) -> int:
     """Return the peak of training a stack on shuffled minibatches, the data set itself excluded.
 
-    replicas * (replica + 8 samples for the order + the labels and targets of 4,000 samples at a time).
+    replicas * (replica + 8 samples for the order + the labels and targets of 4,000 samples at a time), and 512 KiB for
+    the optimiser's intermediate results.
 
     Args:
         replica: bytes of each, from ``replica_bytes`` for the largest batch, that of an evaluation (256) included.
@@ -57,7 +59,7 @@ def stack_bytes(replica: int, replicas: int, samples: int, outputs: int, itemsiz
         itemsize: of the dtype, in bytes.
     """
     prepared = min(samples, PREPARED) * (8 + outputs + itemsize * outputs)
-    return replicas * (replica + 8 * samples + prepared)
+    return replicas * (replica + 8 * samples + prepared) + BLOCK_BYTES
 
 
 def best_stack(configs: Sequence[Config]) -> int:

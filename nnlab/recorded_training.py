@@ -27,12 +27,15 @@ class Outcome(NamedTuple):
     reason: str | None = None
 
 
-class _End(NamedTuple):
-    """Where one run of a stack ended: its last epoch and the arrays and manifest of its last checkpoint."""
+Snapshot = tuple[dict[str, NDArray[Any]], dict[str, Any]]
+"""A run's arrays and the manifest of their checkpoint."""
 
-    epoch: int
-    arrays: dict[str, NDArray[Any]]
-    manifest: dict[str, Any]
+
+class _End(NamedTuple):
+    """Where one run of a stack ended: its last epoch, and the one that early stopping goes back to, if it does."""
+
+    last: Snapshot
+    restored: Snapshot | None
 
 
 def train_recorded(stack: Stack, recorders: dict[int, Recorder], progress: Progress | None) -> list[Outcome]:
@@ -48,7 +51,7 @@ def train_recorded(stack: Stack, recorders: dict[int, Recorder], progress: Progr
     """
     outcomes: dict[int, Outcome] = {}
     started = time.perf_counter()
-    best: dict[int, tuple[dict[str, NDArray[Any]], dict[str, Any]]] = {}
+    best: dict[int, Snapshot] = {}
     ends: dict[int, _End] = {}
     for result in train(
         stack.network,
@@ -66,7 +69,8 @@ def train_recorded(stack: Stack, recorders: dict[int, Recorder], progress: Progr
         is_last = result.epoch == stack.plan.epochs
         for replica in recorders.keys() - ends.keys():
             recorder, snapshot = recorders[replica], functools.partial(_snapshot, stack, replica, result)
-            recorder.epoch(result, replica, snapshot)
+            is_end = is_last or replica in result.stopped
+            recorder.epoch(result, replica, snapshot, is_end=is_end and replica not in result.failed)
             if replica in result.failed:
                 reason = f"epoch {result.epoch}: NaN or Inf in {result.failed[replica]}"
                 recorder.save_best()
@@ -76,20 +80,20 @@ def train_recorded(stack: Stack, recorders: dict[int, Recorder], progress: Progr
                 continue
             if stack.restores_best and replica in result.improved:
                 best[replica] = snapshot()
-            if is_last or replica in result.stopped:
-                ends[replica] = _end(result, snapshot(), best.get(replica))
+            if is_end:
+                improved_now = replica in result.improved
+                ends[replica] = _End(snapshot(), None if improved_now else best.get(replica))
         if progress:
             progress.epoch(result, stack.plan.epochs)
     seconds = time.perf_counter() - started
     for replica, end in ends.items():
-        stack.network.load_state_dict({name: end.arrays[name] for name in stack.network.state_dict()}, replica)
+        arrays, _ = end.restored or end.last
+        stack.network.load_state_dict({name: arrays[name] for name in stack.network.state_dict()}, replica)
     final = _final_metrics(stack) if recorders else {}
     for replica, end in ends.items():
         recorder = recorders[replica]
         values = {name: float(of_stack[replica]) for name, of_stack in final.items()}
-        if "restored_epoch" in end.manifest:
-            values["final/epoch"] = end.manifest["restored_epoch"]
-        recorder.finish(values, end.epoch, end.arrays, end.manifest)
+        recorder.finish(values, end.last, end.restored)
         share = recorder.recording_seconds / seconds
         log.info("trained in %.2f s, %.2f %% of it spent in recording", seconds, 100 * share)
         pictures.draw_curves(recorder)
@@ -99,19 +103,7 @@ def train_recorded(stack: Stack, recorders: dict[int, Recorder], progress: Progr
     return [outcome for _, outcome in sorted(outcomes.items())]
 
 
-def _end(
-    result: EpochResult,
-    last: tuple[dict[str, NDArray[Any]], dict[str, Any]],
-    best: tuple[dict[str, NDArray[Any]], dict[str, Any]] | None,
-) -> _End:
-    """Return a run's end: as it stands, or with the arrays of the best epoch if early stopping restores them."""
-    arrays, manifest = last
-    if best and best[1]["epoch"] != result.epoch:
-        arrays, manifest = best[0], {**manifest, "restored_epoch": best[1]["epoch"]}
-    return _End(result.epoch, arrays, manifest)
-
-
-def _snapshot(stack: Stack, replica: int, result: EpochResult) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+def _snapshot(stack: Stack, replica: int, result: EpochResult) -> Snapshot:
     """Return copies of a run's arrays, and where its training stands."""
     arrays = {name: array.copy() for name, array in stack.network.state_dict(replica).items()}
     optimizer = stack.optimizer.state_dict(replica)

@@ -89,13 +89,14 @@ class Recorder:
         self.journal.write("artifact", path="config.yaml")
         log.info("run %s in %s", name, directory)
 
-    def epoch(self, result: EpochResult, replica: int, snapshot: Snapshot) -> None:
+    def epoch(self, result: EpochResult, replica: int, snapshot: Snapshot, *, is_end: bool = False) -> None:
         """Record one epoch of this run, and a checkpoint where one is due.
 
         Args:
             result: of the whole stack.
             replica: which of it is this run.
             snapshot: gives copies of the run's arrays, and the manifest's entries.
+            is_end: the run ends with this epoch, whose checkpoint is left to ``finish``.
         """
         started = time.perf_counter()
         values = {name: float(of_stack[replica]) for name, of_stack in result.metrics.items()}
@@ -109,22 +110,40 @@ class Recorder:
             chosen = {name: value for name, value in values.items() if name.startswith(("val/", "test/"))}
             self.best = {"epoch": result.epoch, **chosen}
         keep_best = is_best and self.job.config.checkpoint.every is not None
-        if keep_best or self._is_due(result.epoch):
+        is_due = self._is_due(result.epoch) and not is_end
+        if keep_best or is_due:
             arrays, manifest = snapshot()
             if keep_best:
                 self._best_arrays = arrays, {**manifest, "best": dict(self.best)}
-            if self._is_due(result.epoch):
+            if is_due:
                 self._checkpoint(arrays, manifest)
         self.recording_seconds += time.perf_counter() - started
 
     def finish(
-        self, final: Mapping[str, float], epoch: int, arrays: dict[str, NDArray[Any]], manifest: dict[str, Any]
+        self,
+        final: Mapping[str, float],
+        last: tuple[dict[str, NDArray[Any]], dict[str, Any]],
+        restored: tuple[dict[str, NDArray[Any]], dict[str, Any]] | None = None,
     ) -> None:
-        """Record the end of training: the last checkpoint and the ``final/*`` and ``best/*`` metrics."""
+        """Record the end of training: the last checkpoint and the ``final/*`` and ``best/*`` metrics.
+
+        Args:
+            final: of the network that the run ends with.
+            last: arrays and manifest of the last epoch.
+            restored: those of the epoch that early stopping goes back to; the last manifest then names it.
+        """
         started = time.perf_counter()
+        (arrays, manifest), summary = last, dict(final)
+        if restored is not None:
+            manifest = {**manifest, "restored_epoch": restored[1]["epoch"]}
+            summary["final/epoch"] = restored[1]["epoch"]
+        if self._best_arrays is not None and self._best_arrays[1]["epoch"] == manifest["epoch"]:
+            self._best_arrays = None  # the same arrays, and the last manifest says more
         self._checkpoint(arrays, manifest)
-        summary = {**final, **{f"best/{name.replace('/', '_')}": value for name, value in self.best.items()}}
-        self.journal.metrics(epoch, summary)
+        if restored is not None:
+            self._write_checkpoint(restored[0], {**restored[1], "best": dict(self.best)})
+        summary |= {f"best/{name.replace('/', '_')}": value for name, value in self.best.items()}
+        self.journal.metrics(manifest["epoch"], summary)
         self.recording_seconds += time.perf_counter() - started
 
     def artifact(self, name: str, write: Callable[[Path], object]) -> None:
@@ -162,7 +181,7 @@ class Recorder:
         self._last_checkpoint = time.monotonic()
         self.save_best()
         self._write_checkpoint(arrays, {**manifest, "best": dict(self.best)})
-        wanted = {0, manifest["epoch"], self.best.get("epoch", 0)}
+        wanted = {0, manifest["epoch"], self.best.get("epoch", 0), manifest.get("restored_epoch", 0)}
         if self.job.config.checkpoint.keep == "best":
             for epoch in [epoch for epoch in self._written if epoch not in wanted]:
                 self._written.remove(epoch)

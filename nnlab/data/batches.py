@@ -8,6 +8,8 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from nnlab.scratch import Scratch
+
 Array = NDArray[np.floating[Any]]
 Indices = NDArray[np.int64]
 
@@ -64,7 +66,8 @@ class Part:
         self._classes = np.arange(outputs)[:, None]
         self._mean = None if mean is None else _shared(mean)[:, None]
         self._std = None if std is None else _shared(std)[:, None]
-        self._buffers: dict[tuple[int, ...], Array] = {}
+        self._standardized = max((len(each) for each in (self._mean, self._std) if each is not None), default=1)
+        self._buffer = Scratch()
         self._chunks: list[Batch] | None = None
 
     def gather(self, rows: Indices, augment: Augment | None = None) -> Batch:
@@ -76,12 +79,9 @@ class Part:
 
         They are gathered row-major; BLAS takes the transposed view without a copy.
         """
-        x = self._buffers.get(rows.shape)
-        if x is None:
-            replicas = max(len(each) for each in (rows, self._mean, self._std) if each is not None)
-            x = self._buffers[rows.shape] = np.empty((replicas, rows.shape[1], self._x.shape[1]), self._x.dtype)
+        x = self._buffer("x", (max(len(rows), self._standardized), rows.shape[1], self._x.shape[1]), self._x.dtype)
         gathered = x if len(x) == len(rows) else x[:1]  # standardised by each replica for itself, but shared until then
-        np.take(self._x, rows, axis=0, out=gathered, mode="clip")  # not "raise": that would buffer the output
+        self._x.take(rows, axis=0, out=gathered, mode="clip")  # not "raise": that would buffer the output
         if augment:
             augment(gathered)
         if self._mean is not None and self._std is not None:

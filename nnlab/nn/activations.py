@@ -81,15 +81,13 @@ class ReLU(Module):
         if derivative_at_zero not in (0, 1):
             raise ValueError(f"derivative_at_zero must be 0 or 1, got {derivative_at_zero}")
         self._is_on = np.greater_equal if derivative_at_zero else np.greater
-        self._zeros: Array = np.zeros(0)
 
     def forward(self, x: Array) -> Array:
         """Map z to values of at least 0."""
         self.z = x
-        if self._zeros.shape != x.shape:
-            self._zeros = np.zeros(x.shape, x.dtype)
         # With the number 0 instead of an array of them, np.maximum takes two to three times as long.
-        a: Array = np.maximum(x, self._zeros, out=self.buffer("a", x.shape, x.dtype))
+        zeros = self.buffer.full(0, x.shape, x.dtype)
+        a: Array = np.maximum(x, zeros, out=self.buffer("a", x.shape, x.dtype))
         return a
 
     def backward(self, grad: Array, *, input_grad: bool = True) -> Array | None:

@@ -32,7 +32,6 @@ class Linear(Module):
             raise ValueError(f"a Linear layer needs sizes of at least 1, got {in_features} -> {out_features}")
         self.in_features, self.out_features = in_features, out_features
         self.parameter_shapes = {"weight": (out_features, in_features), "bias": (out_features,)}
-        self._ones: Array = np.ones(0)
 
     def __repr__(self) -> str:
         return f"Linear({self.in_features} -> {self.out_features})"
@@ -48,10 +47,8 @@ class Linear(Module):
     def backward(self, grad: Array, *, input_grad: bool = True) -> Array | None:
         """Fill ``weight_grad`` and ``bias_grad``; return W^T grad, ``[replicas, in_features, batch]``."""
         np.matmul(grad, self.x.swapaxes(1, 2), out=self.weight_grad)
-        batch = grad.shape[2]
-        if len(self._ones) < batch:
-            self._ones = np.ones(batch, grad.dtype)
-        np.matmul(grad, self._ones[:batch], out=self.bias_grad)  # the sum over the batch; BLAS is the fastest at it
+        ones = self.buffer.full(1, grad.shape[2:], grad.dtype)
+        np.matmul(grad, ones, out=self.bias_grad)  # the sum over the batch; BLAS is the fastest at it
         if not input_grad:
             return None
         grad_x = self.buffer("grad_x", (len(grad), self.in_features, grad.shape[2]), grad.dtype)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnlab.nn.module import Array
-from nnlab.nn.scratch import Scratch
+from nnlab.scratch import Scratch
 
 Values = NDArray[np.float64]
 Reduction = Literal["mean", "sum"]
@@ -63,11 +63,12 @@ class Loss:
 
     def _times(self, gradient: Array, scale: float | Values, count: int) -> Array:
         """Multiply the gradient of the samples' sum by ``scale``, and by 1 / count for a mean, in place."""
-        factors = np.atleast_1d(scale / count if self.reduction == "mean" else scale)
-        # A single number where all replicas agree: the same products, in a third of the time.
-        is_one = len(factors) == 1 or (factors == factors[0]).all()
-        factor = factors[0] if is_one else factors[:, None, None]
-        gradient *= factor.astype(gradient.dtype)[...]
+        # Rounded to the dtype once and at the end, so that a lone run and a stack have the same bits.
+        divided = scale / count if self.reduction == "mean" else scale
+        if isinstance(divided, np.ndarray):
+            gradient *= divided.astype(gradient.dtype)[:, None, None]
+        else:
+            gradient *= np.asarray(divided, gradient.dtype)
         return gradient
 
 

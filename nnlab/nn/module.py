@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nnlab.nn.scratch import Scratch
+from nnlab.scratch import Scratch
 
 Array = NDArray[np.floating[Any]]
 

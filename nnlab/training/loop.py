@@ -59,6 +59,8 @@ class Loop:
         # Plain SGD: the loss's delta is multiplied by lr, so that no pass over the weights is spent on scaling.
         self.folded = optimizer.folds and not penalty
         self.is_scheduled_alike = all(schedule is schedules[0] for schedule in schedules)
+        lr = optimizer.learning_rates(1.0)
+        self.has_one_lr = self.is_scheduled_alike and bool((lr == lr[0]).all())
         self.step = 0
 
     @diverging
@@ -93,7 +95,8 @@ class Loop:
         """Backpropagate and update once; return the learning rates used."""
         multiplier = self._multiplier()
         lr = self.optimizer.learning_rates(multiplier)
-        self.network.backward(self.loss.backward(lr if self.folded else 1.0))
+        scale = (float(lr[0]) if self.has_one_lr else lr) if self.folded else 1.0
+        self.network.backward(self.loss.backward(scale))
         if self.penalty:
             self.penalty.backward()
         if self.diagnostics and is_watched:

@@ -24,8 +24,10 @@ trajectories: .venv/installed-test
 	$(BIN)/pip install -q -c constraints.txt -e '.[torch]'
 	$(BIN)/python tests/trajectories/generate.py
 
+# Side by side with JAX, PyTorch and scikit-learn, which it installs; writes benchmarks/RESULTS.md. About 10 minutes.
 bench: .venv/installed
-	$(BIN)/python benchmarks/tracking_overhead.py
+	$(BIN)/pip install -q -c constraints.txt -e '.[bench]'
+	$(BIN)/python benchmarks/run.py
 
 clean:
 	rm -rf .venv build dist

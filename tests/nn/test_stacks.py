@@ -1,166 +1,126 @@
-"""A stack of R replicas is R lone runs, bit for bit: parameters, optimiser state and every metric."""
+"""A stack of R replicas is R lone runs, bit for bit: parameters, optimiser state and every metric, epoch by epoch."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Literal
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 
-from nnlab.data.batches import Batches, Batching, Part
-from nnlab.nn import MSE, CrossEntropy, Hinge, Loss, Module, Quadratic, Sequential, Tanh, mlp
-from nnlab.optim import SGD, Schedule
-from nnlab.optim.schedules import constant, cosine, exponential, inverse
+from nnlab.data.batches import Batches, Part
+from nnlab.nn import CrossEntropy, Sequential, Tanh, mlp
+from nnlab.optim import SGD
+from nnlab.optim.schedules import exponential
 from nnlab.training import EpochResult, Plan, train
-from tests.nn.activation_cases import CASES
-
-SAMPLES, CLASSES = 60, 4
-
-
-@dataclass(frozen=True)
-class Setup:
-    """What the runs of a stack share, and what is drawn for each of them from its own seed."""
-
-    dtype: Literal["float32", "float64"]
-    activation: Callable[[], Module]
-    loss: Callable[[], Loss]
-    features: int
-    hidden_sizes: tuple[int, ...]
-    train_size: int
-    batch_size: int | None
-    batching: Batching
-    has_momentum: bool
-    nesterov: bool
-    velocity: Literal["lr_outside", "lr_inside"]
-    decay: Literal["weights", "all"] | None
-    own_schedules: bool
-    own_splits: bool
-    standardized: bool
-    seed: int
-
-
-setups = st.builds(
-    Setup,
-    dtype=st.sampled_from(["float32", "float64"]),
-    activation=st.sampled_from([case.make for case in CASES.values()]),
-    loss=st.sampled_from([CrossEntropy, lambda: CrossEntropy(label_smoothing=0.1), Quadratic, MSE, Hinge]),
-    features=st.sampled_from([1, 2, 3, 13, 64]),
-    hidden_sizes=st.lists(st.sampled_from([1, 2, 5, 16, 33]), max_size=3).map(tuple),
-    train_size=st.integers(2, 40),
-    batch_size=st.none() | st.integers(1, 40),
-    batching=st.sampled_from(["reshuffle", "sequential", "wrap"]),
-    has_momentum=st.booleans(),
-    nesterov=st.booleans(),
-    velocity=st.sampled_from(["lr_outside", "lr_inside"]),
-    decay=st.sampled_from([None, "weights", "all"]),
-    own_schedules=st.booleans(),
-    own_splits=st.booleans(),
-    standardized=st.booleans(),
-    seed=st.integers(0, 2**31),
+from tests.nn.stack_runs import Epoch, Setup, run
+from tests.trajectories.cases import (
+    ACTIVATIONS,
+    AUGMENTATIONS,
+    CLIPPING,
+    LOSSES,
+    OPTIMIZERS,
+    PENALTIES,
+    SCHEDULES,
+    WARMUPS,
+    Case,
+    scheduled,
 )
+from tests.trajectories.networks import NETWORKS, PIXELS
 
-
-@dataclass
-class Own:
-    """What one run has to itself."""
-
-    seed: int
-    lr: float
-    momentum: float
-    weight_decay: float
-    schedule: Schedule
-    rows: NDArray[np.int64]
-
-
-def own(setup: Setup, replica: int) -> Own:
-    rng = np.random.default_rng([setup.seed, replica])
-    split = np.random.default_rng([setup.seed, replica if setup.own_splits else 0])
-    schedules = [cosine(9, final=0.1), exponential(9, gamma=0.9), inverse(9, gamma=0.1), constant(9)]
-    return Own(
-        seed=int(rng.integers(2**31)),
-        lr=rng.uniform(0.01, 0.1),
-        momentum=rng.uniform(0.1, 0.9) if setup.has_momentum else 0.0,
-        weight_decay=rng.uniform(0.001, 0.1) if setup.decay else 0.0,
-        schedule=schedules[int(rng.integers(4))] if setup.own_schedules else SHARED_SCHEDULE,
-        rows=split.permutation(SAMPLES),
+EVERY: list[Case] = list(
+    dict.fromkeys(
+        [
+            *(Case(activation=name) for name in ACTIVATIONS),
+            *(Case(loss=name) for name in LOSSES),
+            *(Case(penalty=name) for name in PENALTIES),
+            *(Case(optimizer=name) for name in OPTIMIZERS),
+            *(Case(optimizer=name, clipping="norm") for name in OPTIMIZERS),
+            *(Case(clipping=name) for name in CLIPPING),
+            *(Case(**each) for each in scheduled()),
+            *(Case(name, "relu") for name in NETWORKS),
+            *(Case("lenet_dropout", augmentation=name) for name in AUGMENTATIONS),
+        ]
     )
+)
+"""Every component, with the defaults of the other groups."""
 
 
-SHARED_SCHEDULE = exponential(9, gamma=0.8)
+def check(stacked: list[Epoch], lone: list[Epoch]) -> None:
+    """A lone run ends when its replica does; what the stack says of it from then on means nothing."""
+    assert len(lone) == len(stacked) or lone[-1].has_ended
+    for own, among_others in zip(lone, stacked, strict=False):
+        assert own == among_others
 
 
-def run(setup: Setup, owns: list[Own]) -> tuple[Sequential, SGD, list[EpochResult]]:
-    data = np.random.default_rng(setup.seed)
-    x = (data.normal(1, 2, (SAMPLES, setup.features)) / setup.features**0.5).astype(setup.dtype)
-    y = data.integers(CLASSES, size=SAMPLES)
-    layers = mlp(setup.features, CLASSES, setup.activation, hidden_sizes=list(setup.hidden_sizes))
-    network = Sequential(layers, replicas=len(owns), dtype=setup.dtype)
-    for replica, each in enumerate(owns):
-        draw = [lambda rng, shape: rng.normal(0, 0.5, shape)] * 2
-        network.initialize(replica, np.random.default_rng(each.seed), *draw)
-    fitted = [x[each.rows[: setup.train_size]] for each in owns]
-    mean = np.stack([rows.mean(axis=0) for rows in fitted]) if setup.standardized else None
-    std = np.stack([rows.std(axis=0) + 1 for rows in fitted]) if setup.standardized else None
-    order = np.stack([each.rows for each in owns])
-    training, validation = (
-        Part(x, y, CLASSES, rows, mean, std) for rows in np.split(order, [setup.train_size], axis=1)
+def name_of(case: Case) -> str:
+    return "-".join(name for name, default in zip(case, Case(), strict=True) if name != default) or "defaults"
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("case", EVERY, ids=name_of)
+def test_every_component(case: Case, dtype: Any) -> None:
+    """Of the 32, some: each lone run is compared with its place in stacks of 2, 7 and 32."""
+    setup = Setup(case, dtype)
+    lone = {replica: run(setup, [replica])[0] for replica in (0, 1, 6, 31)}
+    assert len(lone[0]) > 1
+    for replicas in (2, 7, 32):
+        stacked = run(setup, list(range(replicas)))
+        for replica in (each for each in lone if each < replicas):
+            check(stacked[replica], lone[replica])
+
+
+@st.composite
+def setups(draw: st.DrawFn) -> Setup:
+    network = draw(st.sampled_from(sorted(NETWORKS)))
+    is_images = NETWORKS[network].in_features == PIXELS
+    names: dict[str, Iterable[str]] = {
+        "activation": ACTIVATIONS,
+        "loss": LOSSES,
+        "penalty": PENALTIES,
+        "optimizer": OPTIMIZERS,
+        "clipping": CLIPPING,
+        "schedule": SCHEDULES,
+        "warmup": WARMUPS,
+        "augmentation": AUGMENTATIONS if is_images else ["none"],
+    }
+    chosen = {group: draw(st.sampled_from(sorted(choices))) for group, choices in names.items()}
+    return Setup(
+        case=Case(network=network, per=draw(st.sampled_from(["update", "epoch"])), **chosen),
+        dtype=draw(st.sampled_from(["float32", "float64"])),
+        train_size=draw(st.integers(2, 40)),
+        batch_size=draw(st.none() | st.integers(1, 40)),
+        batching=draw(st.sampled_from(["reshuffle", "sequential", "wrap"])),
+        own_schedules=draw(st.booleans()),
+        own_splits=draw(st.booleans()),
+        standardized=draw(st.booleans()),
+        patience=draw(st.sampled_from([None, 1, 2])),
+        seed=draw(st.integers(0, 2**31)),
     )
-    shuffling = [np.random.default_rng([each.seed, 1]) for each in owns]
-    batch_size = setup.batch_size and min(setup.batch_size, setup.train_size)
-    batches = Batches(training, batch_size, setup.batching, shuffling)
-    optimizer = SGD(
-        network,
-        lr=[each.lr for each in owns],
-        momentum=[each.momentum for each in owns],
-        weight_decay=[each.weight_decay for each in owns],
-        nesterov=setup.nesterov and setup.has_momentum,
-        decay=setup.decay or "weights",
-        velocity=setup.velocity,
-    )
-    plan = Plan(epochs=3, updates=3 * batches.steps_per_epoch - 1 or None, log_every_updates=2)
-    parts = {"val": validation, "train": training}
-    schedules = [each.schedule for each in owns]
-    return network, optimizer, list(train(network, setup.loss(), optimizer, schedules, batches, plan, parts))
-
-
-def recorded(results: list[EpochResult], replica: int) -> list[Any]:
-    """Everything a stack says of one replica, times apart, as bytes: a NaN is equal to itself and 0 is not -0."""
-    return [
-        (
-            result.epoch,
-            result.step,
-            {name: v[replica].tobytes() for name, v in result.metrics.items() if not name.startswith("time/")},
-            result.failed.get(replica),
-            [(update.step, update.loss[replica].tobytes(), update.accuracy[replica]) for update in result.updates],
-        )
-        for result in results
-    ]
 
 
 @pytest.mark.parametrize("replicas", [1, 2, 7, 32])
-@given(setup=setups)
-@settings(deadline=None, max_examples=40)
+@given(setup=setups())
+@settings(deadline=None, max_examples=15)
 def test_a_stack_is_its_lone_runs_bit_for_bit(replicas: int, setup: Setup) -> None:
-    owns = [own(setup, replica) for replica in range(replicas)]
-    network, optimizer, results = run(setup, owns)
-    assume(np.isfinite(network.parameters).all())  # a lone run that diverges ends before its stack does
+    stacked = run(setup, list(range(replicas)))
     for replica in range(replicas):
-        lone_network, lone_optimizer, lone_results = run(setup, [owns[replica]])
-        assert lone_network.parameters[0].tobytes() == network.parameters[replica].tobytes()
-        stacked_state = optimizer.state_dict(replica)
-        for name, array in lone_optimizer.state_dict().items():
-            assert array.tobytes() == stacked_state[name].tobytes()
-        assert recorded(lone_results, 0) == recorded(results, replica)
-    assert results[-1].step > 0
+        check(stacked[replica], run(setup, [replica])[0])
+
+
+def test_early_stopping_does_end_replicas_at_different_epochs() -> None:
+    """Else the tests above would say nothing about it."""
+    lengths = {len(run(Setup(), [replica])[0]) for replica in range(12)}
+    assert len(lengths) > 1
 
 
 def test_the_same_with_matrices_large_enough_for_blass_blocks_and_threads() -> None:
     """In float32 with odd sizes; the batch is longer than NumPy's internal buffers of 8,192 numbers too."""
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(9001, 65)).astype(np.float32), rng.integers(10, size=9001)
+    schedule = exponential(9, gamma=0.8)
 
     def train_it(seeds: list[int]) -> tuple[Sequential, list[EpochResult]]:
         network = Sequential(mlp(65, 10, Tanh, hidden_sizes=[131]), replicas=len(seeds))
@@ -174,7 +134,7 @@ def test_the_same_with_matrices_large_enough_for_blass_blocks_and_threads() -> N
         for batch_size in (None, 3001):
             batches = Batches(part, batch_size, "reshuffle", rngs)
             optimizer = SGD(network, lr=0.1, momentum=0.9)
-            schedules = [SHARED_SCHEDULE] * len(seeds)
+            schedules = [schedule] * len(seeds)
             results += train(network, CrossEntropy(), optimizer, schedules, batches, Plan(1), {"val": part})
         return network, results
 
@@ -182,4 +142,6 @@ def test_the_same_with_matrices_large_enough_for_blass_blocks_and_threads() -> N
     for replica, seed in enumerate([3, 4, 5]):
         lone_network, lone_results = train_it([seed])
         assert lone_network.parameters[0].tobytes() == network.parameters[replica].tobytes()
-        assert recorded(lone_results, 0) == recorded(results, replica)
+        for lone, stacked in zip(lone_results, results, strict=True):
+            for name in ("val/loss", "val/accuracy", *(["train/loss", "train/accuracy"] if lone.epoch else [])):
+                assert lone.metrics[name][0].tobytes() == stacked.metrics[name][replica].tobytes()

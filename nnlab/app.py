@@ -90,8 +90,8 @@ def task(composed: DictConfig) -> Outcome:
         title, lines = f"job {hydra_node.job.num} of {sweep['jobs']}  ", 1
     with Progress(f"{title}{run_name}", lines) as progress:
         (outcome,) = runner.run([job], [job.directory], names=[run_name], parent=parent, progress=progress)
-    if outcome.status == "FAILED":
-        say(f"{title}{run_name}  FAILED: {outcome.reason}")
+    if outcome.reason:
+        say(f"{title}{run_name}  {'FAILED: ' if outcome.status == 'FAILED' else ''}{outcome.reason}")
     return outcome
 
 

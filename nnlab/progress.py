@@ -54,7 +54,7 @@ class Progress:
 
     def epoch(self, result: EpochResult, epochs: int) -> None:
         """Show one epoch of so many, if it is time to."""
-        is_last = result.epoch == epochs or bool(result.failed)
+        is_last = result.epoch == epochs or bool(result.failed or result.stopped)
         now = time.perf_counter()
         if result.epoch == 0:
             self._started = now  # building and the first evaluation are no epochs

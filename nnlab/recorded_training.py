@@ -32,10 +32,11 @@ Snapshot = tuple[dict[str, NDArray[Any]], dict[str, Any]]
 
 
 class _End(NamedTuple):
-    """Where one run of a stack ended: its last epoch, and the one that early stopping goes back to, if it does."""
+    """Where and why one run of a stack ended: its last epoch, and the one that early stopping goes back to."""
 
     last: Snapshot
     restored: Snapshot | None
+    reason: str | None
 
 
 def train_recorded(stack: Stack, recorders: dict[int, Recorder], progress: Progress | None) -> list[Outcome]:
@@ -82,7 +83,9 @@ def train_recorded(stack: Stack, recorders: dict[int, Recorder], progress: Progr
                 best[replica] = snapshot()
             if is_end:
                 improved_now = replica in result.improved
-                ends[replica] = _End(snapshot(), None if improved_now else best.get(replica))
+                stopped = result.stopped.get(replica)
+                reason = f"stopped after epoch {result.epoch}: {stopped}" if stopped else None
+                ends[replica] = _End(snapshot(), None if improved_now else best.get(replica), reason)
         if progress:
             progress.epoch(result, stack.plan.epochs)
     seconds = time.perf_counter() - started
@@ -95,11 +98,13 @@ def train_recorded(stack: Stack, recorders: dict[int, Recorder], progress: Progr
         values = {name: float(of_stack[replica]) for name, of_stack in final.items()}
         recorder.finish(values, end.last, end.restored)
         share = recorder.recording_seconds / seconds
+        if end.reason:
+            log.info(end.reason)
         log.info("trained in %.2f s, %.2f %% of it spent in recording", seconds, 100 * share)
         pictures.draw_curves(recorder)
         pictures.draw_predictions(recorder, stack, replica)
         recorders.pop(replica).close("FINISHED")
-        outcomes[replica] = Outcome("FINISHED")
+        outcomes[replica] = Outcome("FINISHED", end.reason)
     return [outcome for _, outcome in sorted(outcomes.items())]
 
 

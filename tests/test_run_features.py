@@ -55,11 +55,11 @@ STOPS = (
 
 def test_early_stopping_restores_the_best_epoch_and_says_which(tmp_path: Path) -> None:
     (outcome,) = runner.run([job(*STOPS, "checkpoint.keep=all")], [tmp_path])
-    assert outcome.status == "FINISHED"
     steps = journal.read(tmp_path).steps
     last = max(steps)
     best = min(steps, key=lambda epoch: steps[epoch]["val/loss"])
     assert last == best + 4 < 200
+    assert outcome == ("FINISHED", f"stopped after epoch {last}: no better val/loss since epoch {best}")
     assert steps[last]["final/epoch"] == best
     assert steps[last]["final/val_loss"] == pytest.approx(steps[best]["val/loss"], rel=1e-6)
     assert steps[last]["final/test_accuracy"] == steps[best]["test/accuracy"]

@@ -13,6 +13,7 @@ class Effort:
 
     Attributes:
         rounds: of the lone runs.
+        epochs: of a lone run, in one repetition: the first batches after a pause are slower.
         few_rounds: of what takes longer.
         images: of MNIST, in an epoch.
         trial_images: of MNIST, where the size of a stack is chosen.
@@ -24,11 +25,12 @@ class Effort:
     """
 
     rounds: int = 5
+    epochs: int = 3
     few_rounds: int = 3
     images: int = MNIST_IMAGES
     trial_images: int = 12_000
-    stacks: tuple[int, ...] = (1, 2, 4, 8)
-    jax_stacks: tuple[int, ...] = (1, 4)
+    stacks: tuple[int, ...] = (1, 2, 4, 8, 16)
+    jax_stacks: tuple[int, ...] = (1, 4, 16)
     wine_epochs: int = WINE_EPOCHS
     wine_stacks: tuple[int, ...] = (1, 2, 4, 8, 16, 32, 64, 128, 256)
     memory_stacks: tuple[int, ...] = (1, 8, 64)
@@ -37,6 +39,7 @@ class Effort:
 FULL = Effort()
 QUICK = Effort(
     rounds=2,
+    epochs=1,
     few_rounds=1,
     images=6_000,
     trial_images=2_000,

@@ -84,8 +84,8 @@ def train_recorded(stack: Stack, recorders: dict[int, Recorder], progress: Progr
             if is_end:
                 improved_now = replica in result.improved
                 stopped = result.stopped.get(replica)
-                reason = f"stopped after epoch {result.epoch}: {stopped}" if stopped else None
-                ends[replica] = _End(snapshot(), None if improved_now else best.get(replica), reason)
+                why = f"stopped after epoch {result.epoch}: {stopped}" if stopped else None
+                ends[replica] = _End(snapshot(), None if improved_now else best.get(replica), why)
         if progress:
             progress.epoch(result, stack.plan.epochs)
     seconds = time.perf_counter() - started

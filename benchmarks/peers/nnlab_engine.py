@@ -5,6 +5,8 @@ Unlike the peers' epochs this one also adds up the training loss and accuracy, b
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -39,8 +41,10 @@ def build(task: Task, x: NDArray[np.float32], y: NDArray[np.int64]) -> Repetitio
     def repetition(epochs: int) -> float:
         for replica, rng in enumerate(rngs):
             network.initialize(replica, rng, INITIALIZERS[task.activation], zeros)
-        results = train(network, loss, optimizer, schedules, batches, Plan(epochs), evaluated={})
-        return float(sum(result.metrics["time/train_seconds"][0] for result in results if result.epoch))
+        started = time.perf_counter()
+        for _ in train(network, loss, optimizer, schedules, batches, Plan(epochs), evaluated={}):
+            pass
+        return time.perf_counter() - started
 
     return repetition
 

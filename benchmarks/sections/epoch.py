@@ -38,7 +38,7 @@ def measure(effort: Effort) -> Section:
         "less than that, no program on NumPy's BLAS can keep up with it.",
     )
     for position, network in enumerate(NETWORKS):
-        _measure_network(section, position, replace(network, samples=effort.images), effort)
+        _measure_network(section, position, replace(network, samples=effort.images, epochs=effort.epochs), effort)
     return section
 
 
@@ -47,7 +47,7 @@ def _measure_network(section: Section, position: int, task: Task, effort: Effort
         rounds(workers, effort.rounds)
     own, rows = workers[0].median, []
     for worker in workers:
-        seconds = worker.median * MNIST_IMAGES / task.samples
+        seconds = worker.median / task.epochs * MNIST_IMAGES / task.samples
         bound = GOALS.get(worker.label, (None,) * 3)[position]
         ratio = worker.median / own
         goal = None if bound is None else Goal(f"{task.title}: {worker.label} / nnlab", ratio, bound)

@@ -95,7 +95,7 @@ class ReLU(Module):
         if not input_grad:
             return None
         slope = self.buffer("slope", grad.shape, grad.dtype)
-        self._is_on(self.z, 0, out=slope)
+        self._is_on(self.z, self.buffer.full(0, (), grad.dtype), out=slope)
         grad *= slope
         return grad
 

@@ -27,7 +27,7 @@ def warmup(schedule: Schedule, *, warmup: int, start: float = 0.0) -> Schedule:
     """Start + (1 - start) t / warmup while t < warmup, then ``schedule`` of t - warmup.
 
     ``torch.optim.lr_scheduler.SequentialLR`` of ``LinearLR(start_factor=start, total_iters=warmup)`` and the schedule,
-    with ``milestones=[warmup]``.
+    with ``milestones=[warmup]`` (which can't chain OneCycleLR itself).
 
     >>> [warmup(exponential(6, gamma=0.5), warmup=4, start=0.5)(t) for t in range(7)]
     [0.5, 0.625, 0.75, 0.875, 1.0, 0.5, 0.25]

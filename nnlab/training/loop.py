@@ -167,13 +167,18 @@ def train(
             return
 
 
+@diverging
 def _newly_failed(network: Sequential, metrics: dict[str, Values], alive: NDArray[np.bool_]) -> dict[int, str]:
     """Name what is NaN or Inf in each replica that was alive: a layer's parameters, else the last one's outputs."""
     losses = {name: values for name, values in metrics.items() if name.endswith("/loss")}
-    is_fine = np.isfinite(network.parameters).all(axis=1) & np.all([np.isfinite(v) for v in losses.values()], axis=0)
+    total = np.add.reduce(network.parameters, axis=1)  # any NaN or Inf shows in the sum; it may also just overflow
+    for values in losses.values():
+        total = total + values
     failed = {}
-    for replica in np.flatnonzero(alive & ~is_fine).tolist():
+    for replica in (alive & ~np.isfinite(total)).nonzero()[0].tolist():
         bad_losses = ", ".join(name for name, values in losses.items() if not np.isfinite(values[replica]))
         last = f"{bad_losses}, of the outputs of layer {len(network.layers) - 1}, {network.layers[-1]!r}"
-        failed[replica] = network.first_nonfinite(replica) or last
+        what = network.first_nonfinite(replica) or (last if bad_losses else None)
+        if what:
+            failed[replica] = what
     return failed

@@ -83,13 +83,17 @@ def streams(seed: int) -> Streams:
 
 
 def build(configs: Sequence[Config]) -> Stack:
-    """Build the stack of some runs that share data set, architecture, activation, loss and training.
+    """Build the stack of some runs that differ in nothing but what each replica may have to itself.
+
+    That is the seed, the initialiser, the schedule, the penalties and ``PER_REPLICA``; how they are recorded is not
+    looked at.
 
     Raises:
         NnlabError: a component refuses its arguments, or they don't fit together; one line that names the key.
     """
+    _check_alike(configs)
     config, replicas = configs[0], len(configs)
-    training, dtype = config.training, np.dtype(config.training.dtype)
+    training = config.training
     dataset, x = load(config.dataset, training.dtype)
     own = [streams(each.seed) for each in configs]
     splits = [dataset.splitter(stream.split) for stream in own]
@@ -97,13 +101,12 @@ def build(configs: Sequence[Config]) -> Stack:
     for replica, (each, stream) in enumerate(zip(configs, own, strict=True)):
         initialize(network, replica, each, stream.initialization)
 
-    standardization = [_standardization(dataset, split, dtype) for split in splits]
+    standardization = [_standardization(dataset, split) for split in splits]
     mean = np.stack([each["input.mean"] for each in standardization]) if dataset.standardize else None
     std = np.stack([each["input.std"] for each in standardization]) if dataset.standardize else None
+    outputs = network_outputs(config, dataset)
     parts = {
-        name: Part(
-            x, dataset.y, network_outputs(config, dataset), np.stack([getattr(s, name) for s in splits]), mean, std
-        )
+        name: Part(x, dataset.y, outputs, np.stack([getattr(s, name) for s in splits]), mean, std, training.dtype)
         for name in ("train", "val", "test")
         if len(getattr(splits[0], name))
     }
@@ -113,26 +116,31 @@ def build(configs: Sequence[Config]) -> Stack:
     except ValueError as error:
         raise NnlabError(f"training.{error}") from error
     plan = build_plan(config, batches.steps_per_epoch)
-    metrics = watchable_metrics(config, parts)
+    diagnostics = Diagnostics(training.diagnostics, network, parts["train"])
+    metrics = [*watchable_metrics(config, parts), *diagnostics.names()]
     schedules, plateaus = build_schedules(configs, plan, batches.steps_per_epoch, metrics)
     per_replica = {
         name: [each.optimizer.arguments[name] for each in configs]
         for name in PER_REPLICA
         if replicas > 1 and name in config.optimizer.arguments
     }
+    try:
+        penalty = Penalty(network, l1=[each.loss.l1 for each in configs], l2=[each.loss.l2 for each in configs])
+    except ValueError as error:
+        raise NnlabError(f"loss: {error}") from error
     return Stack(
         configs=list(configs),
         dataset=dataset,
         network=network,
         loss=config.loss.build("loss"),
-        penalty=Penalty(network, l1=[each.loss.l1 for each in configs], l2=[each.loss.l2 for each in configs]),
+        penalty=penalty,
         optimizer=config.optimizer.build("optimizer", network, **per_replica),
         schedules=schedules,
         plateaus=plateaus,
         batches=batches,
         plan=plan,
         early_stopping=build_early_stopping(config, replicas, metrics),
-        diagnostics=Diagnostics(training.diagnostics, network, parts["train"]),
+        diagnostics=diagnostics,
         parts=parts,
         splits=splits,
         standardization=standardization,
@@ -140,8 +148,33 @@ def build(configs: Sequence[Config]) -> Stack:
     )
 
 
+def _check_alike(configs: Sequence[Config]) -> None:
+    first, *others = (_shared(config) for config in configs)
+    for other in others:
+        for name, value in first.items():
+            if other[name] != value:
+                raise NnlabError(f"runs that differ in {name} can't share a stack: {value} and {other[name]}")
+
+
+def _shared(config: Config) -> dict[str, Any]:
+    """Return what all runs of a stack have in common."""
+    node = config.to_dict()
+    for name in ("seed", "experiment_name", "initializer", "schedule", "tracking", "checkpoint"):
+        del node[name]
+    node["loss"] = {key: value for key, value in node["loss"].items() if key not in ("l1", "l2")}
+    node["optimizer"] = {key: value for key, value in node["optimizer"].items() if key not in PER_REPLICA}
+    return node
+
+
 def load(component: Component, dtype: str) -> tuple[Dataset, NDArray[Any]]:
-    """Return a data set and its inputs ``[n, features]`` in that dtype; the last one is kept for the next run."""
+    """Return a data set and its inputs ``[n, features]``; the last one is kept for the next run.
+
+    They are in that dtype, but for numbers that are yet to be standardised: those stay in float64 until then, because
+    in float32 little would be left of a feature whose mean is far larger than its spread.
+
+    Raises:
+        NnlabError: the data set refuses, or a number is too large for the dtype.
+    """
     arguments = component.arguments
     return _load(component.target, json.dumps(arguments, sort_keys=True), dtype, _file_state(arguments.get("path")))
 
@@ -163,14 +196,26 @@ def _load(
     file_state: tuple[str, int, int] | None,  # noqa: ARG001 - a key of the cache
 ) -> tuple[Dataset, NDArray[Any]]:
     dataset = Component(_target_=target, **json.loads(arguments)).build("dataset")
-    return dataset, dataset.inputs(np.dtype(dtype))
+    is_exact = dataset.x.dtype.kind == "f" and dataset.standardize
+    with np.errstate(over="ignore"):
+        x = dataset.inputs(np.float64 if is_exact else np.dtype(dtype))
+    _check_finite(dataset, x, f"too large for training.dtype={dtype}")
+    return dataset, x
 
 
-def _standardization(dataset: Dataset, split: Split, dtype: np.dtype[Any]) -> dict[str, NDArray[Any]]:
+def _check_finite(dataset: Dataset, x: NDArray[Any], what: str) -> None:
+    if dataset.x.dtype.kind == "f" and not np.isfinite(x).all():
+        feature = dataset.feature_names[int(np.argwhere(~np.isfinite(x))[0][-1])]
+        raise NnlabError(f"dataset: the numbers of feature {feature!r} are {what}; scale them down")
+
+
+def _standardization(dataset: Dataset, split: Split) -> dict[str, NDArray[Any]]:
     if not dataset.standardize:
         return {}
-    mean, std = fit_standardization(dataset.x[split.train] / dataset.scale)
-    return {"input.mean": mean.astype(dtype), "input.std": std.astype(dtype)}
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean, std = fit_standardization(dataset.x[split.train] / dataset.scale)
+    _check_finite(dataset, mean + std, "too large to be standardised")
+    return {"input.mean": mean, "input.std": std}
 
 
 def _augment(config: Config, dataset: Dataset, own: Sequence[Streams]) -> Augment | None:

@@ -59,7 +59,7 @@ class ScheduleConfig(Component):
 
     per: Literal["update", "epoch"]
     warmup: Annotated[int, Field(ge=0)]
-    start: NotNegative
+    start: Annotated[float, Field(ge=0, le=1)]
 
 
 class EarlyStoppingConfig(_Section):

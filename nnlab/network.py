@@ -55,13 +55,13 @@ class Network:
         Raises:
             NnlabError: the inputs have another shape.
         """
-        rows = np.asarray(x, self.sequential.dtype)
+        rows = np.asarray(x, np.float64 if self.mean is not None else self.sequential.dtype)
         features = getattr(self.sequential.layers[0], "in_features", rows.shape[-1])
         self.sequential.eval()
         if rows.ndim != 2 or rows.shape[1] != features:
             raise NnlabError(f"the network takes inputs of shape [n, {features}], got {list(rows.shape)}")
         if self.mean is not None and self.std is not None:
-            rows = (rows - self.mean) / self.std
+            rows = ((rows - self.mean) / self.std).astype(self.sequential.dtype)
         chunks = [rows[start : start + _CHUNK] for start in range(0, len(rows), _CHUNK)]
         parts = [self.sequential.forward(chunk.T[None])[0].T.copy() for chunk in chunks]
         return np.concatenate(parts) if parts else np.empty((0, len(self.class_names)), self.sequential.dtype)

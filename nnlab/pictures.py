@@ -20,8 +20,15 @@ def draw_curves(recorder: Recorder) -> None:
         recorder.artifact(f"plots/{metric}.png", functools.partial(figure.savefig, dpi=120))
 
 
-def draw_predictions(recorder: Recorder, stack: Stack, replica: int) -> None:
-    """Write what a run's network predicts: the confusion matrix, and for two inputs the decision boundary."""
+def draw_predictions(recorder: Recorder, stack: Stack, replica: int, when: str) -> None:
+    """Write what a run's network predicts: the confusion matrix, and for two inputs the decision boundary.
+
+    Args:
+        recorder: of the run.
+        stack: that has its network.
+        replica: which of it is this run.
+        when: of what epoch the network is, for the title.
+    """
     from nnlab import plots
 
     network = Network.of_stack(stack, replica)
@@ -29,7 +36,7 @@ def draw_predictions(recorder: Recorder, stack: Stack, replica: int) -> None:
     inputs = {name: data.x[getattr(split, name)] / data.scale for name in stack.parts}
     shown = "test" if "test" in stack.parts else "train"
     labels = data.y[getattr(split, shown)]
-    title = f"{recorder.name}\nlast epoch, {shown}: {len(labels)} samples"
+    title = f"{recorder.name}\n{when}, {shown}: {len(labels)} samples"
     figure = plots.confusion_matrix(labels, network.predict(inputs[shown]), data.class_names, title)
     recorder.artifact("plots/confusion.png", functools.partial(figure.savefig, dpi=120))
     if data.features == 2:

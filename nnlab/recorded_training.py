@@ -102,7 +102,8 @@ def train_recorded(stack: Stack, recorders: dict[int, Recorder], progress: Progr
             log.info(end.reason)
         log.info("trained in %.2f s, %.2f %% of it spent in recording", seconds, 100 * share)
         pictures.draw_curves(recorder)
-        pictures.draw_predictions(recorder, stack, replica)
+        when = "last epoch" if end.restored is None else f"best epoch ({end.restored[1]['epoch']})"
+        pictures.draw_predictions(recorder, stack, replica, when)
         recorders.pop(replica).close("FINISHED")
         outcomes[replica] = Outcome("FINISHED", end.reason)
     return [outcome for _, outcome in sorted(outcomes.items())]

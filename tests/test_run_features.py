@@ -196,6 +196,63 @@ def test_large_stacks_are_cut_and_leave_the_same(tmp_path: Path, monkeypatch: py
         assert arrays(tmp_path / f"whole{n}", 5) == arrays(tmp_path / f"cut{n}", 5)
 
 
+def test_a_feature_far_from_zero_keeps_its_digits(tmp_path: Path) -> None:
+    """In float32 a Unix time has steps of 128 seconds; standardised before that, minutes can be told apart."""
+    rng = np.random.default_rng(0)
+    offsets = rng.normal(0, 60, 300)
+    table = tmp_path / "times.csv"
+    table.write_text("\n".join(["time,kind", *(f"{1.7e9 + each:.3f},{'ab'[int(each > 0)]}" for each in offsets)]))
+    settings = ("dataset=csv", f"dataset.path={table}", "dataset.target=kind", "training.epochs=30")
+    runner.run([job(*settings, "optimizer.lr=0.5")], [tmp_path / "run"])
+    metrics = journal.read(tmp_path / "run").metrics
+    assert metrics["final/train_accuracy"] > 0.97
+    x = np.array([[1.7e9 + each] for each in offsets])
+    predicted = network.load(tmp_path / "run").predict(x)
+    assert np.mean(predicted == (offsets > 0)) > 0.97
+
+
+def test_gradient_norms_are_there_while_the_learning_rate_is_0(tmp_path: Path) -> None:
+    """Plain SGD's gradients carry the learning rate; clipping turns that off, and at rate 0 nothing is trained."""
+    asked = ("training.diagnostics=[grad_norm]", "schedule.per=epoch", "schedule.warmup=2")
+    runner.run([job(*asked), job(*asked, "seed=1")], [tmp_path / "plain", tmp_path / "other"])
+    runner.run([job(*asked, "optimizer.clip_norm=1e9")], [tmp_path / "clipped"])
+    plain, clipped = (journal.read(tmp_path / name).steps for name in ("plain", "clipped"))
+    assert plain[1]["lr"] == 0
+    assert plain[1]["grad_norm/0"] == pytest.approx(clipped[1]["grad_norm/0"], rel=1e-6)
+    assert plain[1]["val/loss"] == plain[0]["val/loss"]
+
+
+def test_runs_that_can_t_share_a_stack_are_refused(tmp_path: Path) -> None:
+    jobs = [job("optimizer.clip_norm=0.1"), job("optimizer.clip_norm=10")]
+    with pytest.raises(NnlabError, match="runs that differ in optimizer can't share a stack"):
+        runner.run(jobs, [tmp_path / "one", tmp_path / "other"])
+    with pytest.raises(NnlabError, match="loss: in one stack l2 must be 0 for all replicas or for none"):
+        runner.run([job("loss.l2=0"), job("loss.l2=1")], [tmp_path / "one", tmp_path / "other"])
+
+
+def test_a_huge_penalty_is_a_number(tmp_path: Path) -> None:
+    runner.run([job("loss.l2=1000", "training.epochs=2")], [tmp_path])
+    assert np.isfinite(journal.read(tmp_path).metrics["penalty"])
+
+
+def test_numbers_too_large_are_refused_by_the_name_of_their_feature(tmp_path: Path) -> None:
+    table = tmp_path / "huge.csv"
+    rows = [f"{n},{'1e300' if n == 7 else n},{'ab'[n % 2]}" for n in range(90)]
+    table.write_text("\n".join(["x,z,kind", *rows]))
+    for settings in ("dataset.standardize=true", "dataset.standardize=false"):
+        with pytest.raises(NnlabError, match="feature 'z' are too large"):
+            app.train(
+                [
+                    "tracking=none",
+                    "dataset=csv",
+                    f"dataset.path={table}",
+                    "dataset.target=kind",
+                    "dataset.split=whole",
+                    settings,
+                ]
+            )
+
+
 @pytest.mark.parametrize(
     ("arguments", "parts"),
     [
@@ -209,6 +266,20 @@ def test_large_stacks_are_cut_and_leave_the_same(tmp_path: Path, monkeypatch: py
         ),
         (["training.early_stopping.patience=0"], ["training.early_stopping.patience", "greater than or equal to 1"]),
         (["schedule=reduce_on_plateau", "schedule.monitor=val/los"], ["schedule.monitor=val/los", "val/loss"]),
+        (
+            [
+                "training.early_stopping.patience=3",
+                "training.early_stopping.monitor=grad_norm/9",
+                "training.diagnostics=[grad_norm]",
+            ],
+            ["monitor=grad_norm/9", "grad_norm/0, grad_norm/2, grad_norm/4"],
+        ),
+        (
+            ["schedule=reduce_on_plateau", "schedule.monitor=dead_relu/1", "training.diagnostics=[dead_relu]"],
+            ["this run has none such", "val/loss"],
+        ),
+        (["schedule.warmup=500", "schedule.per=epoch"], ["schedule.warmup=500 is longer than the run: 100 epochs"]),
+        (["schedule=piecewise", "schedule.milestones=[-1,10]"], ["milestones must be at least 0"]),
         (["schedule.warmup=-1"], ["schedule.warmup"]),
         (["training.diagnostics=[grads]"], ["training.diagnostics", "grad_norm"]),
         (["+activation@architecture.activations.2=relu"], ["architecture.activations.2", "choose from 1, 3"]),

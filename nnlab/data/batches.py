@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from nnlab.scratch import Scratch
 
@@ -43,12 +43,13 @@ class Part:
     The data itself is shared: a replica has indices, and the mean and scale of its own training part.
 
     Args:
-        x: inputs, ``[n, features]``, row-major, in the network's dtype.
+        x: inputs, ``[n, features]``, row-major; standardised in their dtype, else in the network's already.
         y: labels, ``[n]``.
         outputs: width of the one-hot targets.
         indices: ``[replicas, size]``: which samples of ``x`` each replica has.
         mean: ``[replicas, features]``, subtracted from the inputs; None to leave them as they are.
         std: ``[replicas, features]``, they are then divided by.
+        dtype: of the network; that of ``x`` by default.
     """
 
     def __init__(
@@ -59,14 +60,16 @@ class Part:
         indices: Indices,
         mean: Array | None = None,
         std: Array | None = None,
+        dtype: DTypeLike | None = None,
     ) -> None:
         self.indices = _shared(indices)
         self.size = indices.shape[1]
         self._x, self._y = x, y
         self._classes = np.arange(outputs)[:, None]
-        self._mean = None if mean is None else _shared(mean)[:, None]
-        self._std = None if std is None else _shared(std)[:, None]
-        self._standardized = max((len(each) for each in (self._mean, self._std) if each is not None), default=1)
+        self.dtype = np.dtype(x.dtype if dtype is None else dtype)
+        self._standardization = None
+        if mean is not None and std is not None:
+            self._standardization = tuple(_shared(each)[:, None].astype(x.dtype) for each in (mean, std))
         self._buffer = Scratch()
         self._chunks: list[Batch] | None = None
 
@@ -79,20 +82,23 @@ class Part:
 
         They are gathered row-major; BLAS takes the transposed view without a copy.
         """
-        x = self._buffer("x", (max(len(rows), self._standardized), rows.shape[1], self._x.shape[1]), self._x.dtype)
-        gathered = x if len(x) == len(rows) else x[:1]  # standardised by each replica for itself, but shared until then
+        gathered = self._buffer("gathered", (*rows.shape, self._x.shape[1]), self._x.dtype)
         self._x.take(rows, axis=0, out=gathered, mode="clip")  # not "raise": that would buffer the output
         if augment:
             augment(gathered)
-        if self._mean is not None and self._std is not None:
-            np.subtract(gathered, self._mean, out=x)
-            x /= self._std
+        if self._standardization is None:
+            return gathered.swapaxes(1, 2)
+        mean, std = self._standardization
+        shape = (max(len(rows), len(mean), len(std)), *gathered.shape[1:])
+        centred, x = self._buffer("centred", shape, self._x.dtype), self._buffer("x", shape, self.dtype)
+        np.subtract(gathered, mean, out=centred)
+        np.divide(centred, std, out=x, casting="same_kind")
         return x.swapaxes(1, 2)
 
     def labels(self, rows: Indices) -> tuple[Array, Indices]:
         """Return the one-hot targets ``[replicas or 1, outputs, batch]`` and the labels ``[replicas or 1, batch]``."""
         labels = self._y[rows]
-        return np.equal(labels[:, None, :], self._classes).astype(self._x.dtype), labels
+        return np.equal(labels[:, None, :], self._classes).astype(self.dtype), labels
 
     def chunks(self) -> Iterator[Batch]:
         """Yield the whole part in its own order, for evaluation."""
@@ -110,7 +116,7 @@ class Part:
         """Spare the copy where all replicas look at consecutive samples that need no standardisation (MNIST's test)."""
         first, last = int(rows[0, 0]), int(rows[0, -1])
         is_range = len(rows) == 1 and last - first == rows.shape[1] - 1 and bool((np.diff(rows[0]) == 1).all())
-        if not is_range or self._mean is not None:
+        if not is_range or self._standardization is not None:
             return self.gather(rows)
         return Batch(self._x[first : last + 1].T[None], *self.labels(rows))
 
@@ -154,8 +160,8 @@ class Batches:
         if self.is_full and not self.augment:
             if self._whole is None:
                 whole = self.part.gather(self.part.indices)
-                # It is used in every epoch: worth a copy that has the batch last in memory too.
-                self._whole = whole._replace(x=np.ascontiguousarray(whole.x))
+                # It is used in every epoch: worth a copy of its own that has the batch last in memory too.
+                self._whole = whole._replace(x=whole.x.copy(order="C"))
             yield self._whole
             return
         order, size = self._order(), self.batch_size

@@ -198,9 +198,10 @@ def count_correct(outputs: Array, targets: Array, labels: NDArray[np.int64]) -> 
     """
     if len(outputs) > 1:  # NumPy's argmax across a stack takes several times as long as all of this
         largest = np.maximum.reduce(outputs, axis=1, keepdims=True)
-        is_largest = np.equal(outputs, largest).astype(outputs.dtype).reshape(len(outputs), 1, -1)
-        if (np.add.reduce(is_largest, axis=2) == outputs.shape[2]).all():  # no two are equal, and no NaN
-            hits: NDArray[np.int64] = np.matmul(is_largest, targets.reshape(len(targets), -1, 1)).astype(np.int64)
+        is_largest = outputs == largest
+        if np.count_nonzero(is_largest) == largest.size and not np.isnan(largest).any():  # no two are equal
+            each = is_largest.astype(outputs.dtype).reshape(len(outputs), 1, -1)
+            hits: NDArray[np.int64] = np.matmul(each, targets.reshape(len(targets), -1, 1)).astype(np.int64)
             return hits[:, 0, 0]
     correct: NDArray[np.int64] = np.add.reduce(outputs.argmax(axis=1) == labels, axis=1, dtype=np.int64)
     return correct

@@ -41,7 +41,7 @@ class Penalty:
         if self.l1.any():
             total += self.l1[:, 0] * np.add.reduce(np.abs(weights), axis=1, dtype=np.float64)
         if self.l2.any():
-            total += self.l2[:, 0] / 2 * np.add.reduce(weights * weights, axis=1, dtype=np.float64)
+            total += self.l2[:, 0] / 2 * np.add.reduce(np.square(weights, dtype=np.float64), axis=1)
         return total
 
     def backward(self) -> None:

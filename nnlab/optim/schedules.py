@@ -86,6 +86,8 @@ def piecewise(total: int, *, milestones: list[int], multipliers: list[float]) ->
     """
     if any(after <= before for before, after in itertools.pairwise(milestones)):
         raise ValueError(f"milestones must be ascending, got {milestones}")
+    if milestones and milestones[0] < 0:
+        raise ValueError(f"milestones must be at least 0, got {milestones}")
     if len(multipliers) != len(milestones) + 1:
         raise ValueError(
             f"multipliers must be one more than milestones, got {len(multipliers)} for {len(milestones)} milestones"

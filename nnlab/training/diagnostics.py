@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable
 from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nnlab.data.batches import Part
+from nnlab.data.batches import EVALUATED, Part
 from nnlab.nn.activations import ReLU
 from nnlab.nn.module import Array
 from nnlab.nn.sequential import Sequential
 from nnlab.training.result import Values
+
+_CHUNKS = 2048 // EVALUATED
 
 Diagnostic = Literal["grad_norm", "weight_norm", "update_ratio", "dead_relu"]
 
@@ -25,8 +28,8 @@ class Diagnostics:
     - ``grad_norm/0``: Euclidean norm of dC/d(weight and bias) of the last batch, as the optimiser gets it.
     - ``weight_norm/0``: norm of the weight after the update.
     - ``update_ratio/0``: norm of the weight's last change over its norm before; about 1e-3 is usual.
-    - ``dead_relu/1``: share of a ReLU's units that are 0 for every one of the first samples of the training part
-      (2,048 at most).
+    - ``dead_relu/1``: share of a ReLU's units that are 0 for every one of the first samples of the training part (2,048
+      at most).
 
     Args:
         kinds: which of them.
@@ -47,6 +50,17 @@ class Diagnostics:
 
     def __bool__(self) -> bool:
         return bool(self.kinds)
+
+    def names(self) -> list[str]:
+        """Return the names of the metrics that there will be."""
+        positions = {name.partition(".")[0]: None for name in self.network.views(self.network.parameters)}
+        places = {
+            "grad_norm": list(positions),
+            "weight_norm": list(self._weights()),
+            "update_ratio": list(self._weights()),
+            "dead_relu": [str(n) for n, layer in enumerate(self.network.layers) if isinstance(layer, ReLU)],
+        }
+        return [f"{kind}/{place}" for kind in places if kind in self.kinds for place in places[kind]]
 
     def before_update(self, gradient_scale: Values | None) -> None:
         """Look at the gradients and keep the weights.
@@ -84,13 +98,15 @@ class Diagnostics:
 
     def _dead_relus(self) -> dict[str, Values]:
         self.network.eval()
-        x, found = next(self.part.chunks()).x, {}
-        for position, layer in enumerate(self.network.layers):
-            x = layer.forward(x)
-            if isinstance(layer, ReLU):
-                is_alive = np.any(x > 0, axis=-1).reshape(len(x), -1)
-                found[f"dead_relu/{position}"] = 1 - np.mean(is_alive, axis=1)
-        return found
+        is_alive: dict[int, NDArray[np.bool_]] = {}
+        for batch in itertools.islice(self.part.chunks(), _CHUNKS):
+            x = batch.x
+            for position, layer in enumerate(self.network.layers):
+                x = layer.forward(x)
+                if isinstance(layer, ReLU):
+                    is_on = np.any(x > 0, axis=-1).reshape(len(x), -1)
+                    is_alive[position] = is_alive.get(position, False) | is_on
+        return {f"dead_relu/{position}": 1 - np.mean(alive, axis=1) for position, alive in is_alive.items()}
 
     def _weights(self) -> dict[str, Array]:
         named = self.network.views(self.network.parameters).items()

@@ -38,6 +38,7 @@ def evaluate(network: Sequential, loss: Loss, part: Part) -> tuple[Values, Value
     return loss_sum / part.size, correct / part.size
 
 
+@diverging
 def evaluate_all(
     network: Sequential, loss: Loss, parts: Mapping[str, Part], penalty: Penalty | None
 ) -> dict[str, Values]:

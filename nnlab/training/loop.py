@@ -96,11 +96,16 @@ class Loop:
         multiplier = self._multiplier()
         lr = self.optimizer.learning_rates(multiplier)
         scale = (float(lr[0]) if self.has_one_lr else lr) if self.folded else 1.0
+        is_still = lr == 0 if self.folded and is_watched else None
+        if is_still is not None and is_still.any():  # there would be no gradient to look at
+            scale = np.where(is_still, 1.0, lr)
         self.network.backward(self.loss.backward(scale))
         if self.penalty:
             self.penalty.backward()
         if self.diagnostics and is_watched:
-            self.diagnostics.before_update(lr if self.folded else None)
+            self.diagnostics.before_update(None if is_still is None else np.where(is_still, 1.0, lr))
+        if is_still is not None:
+            self.network.gradients[is_still] = 0
         self.optimizer.step(multiplier, folded=self.folded)
         if self.diagnostics and is_watched:
             self.diagnostics.after_update()

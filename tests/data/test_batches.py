@@ -196,3 +196,14 @@ def test_inputs_are_contiguous_for_blas_and_have_the_datas_dtype(dtype: Any) -> 
         for batch in Part(x, y, CLASSES, rows[None]).chunks():
             assert batch.x.dtype == batch.targets.dtype == dtype
             assert batch.x.swapaxes(1, 2).flags.c_contiguous
+
+
+def test_a_full_batch_of_one_feature_is_not_overwritten_by_others_reading_the_part() -> None:
+    x, y = np.arange(600.0)[:, None], np.arange(600) % CLASSES
+    source = Part(x, y, CLASSES, np.random.default_rng(0).permutation(600)[None])
+    batches = Batches(source, None, "reshuffle", rngs(1))
+    (first,) = batches.epoch(0)
+    before = first.x.copy()
+    list(source.chunks())
+    (again,) = batches.epoch(1)
+    np.testing.assert_array_equal(again.x, before)

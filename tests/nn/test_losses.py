@@ -195,6 +195,11 @@ def test_count_correct_of_ties_and_nans_is_the_same_in_a_stack(
     )
 
 
+def test_a_tie_and_a_nan_do_not_cancel_out() -> None:
+    outputs = np.array([[[1.0, math.nan], [1.0, 0.0]], [[0.0, 1.0], [1.0, 0.0]]])
+    assert counted(outputs, [[1, 0]]) == [counted(outputs[:1], [[1, 0]])[0], 2]
+
+
 def counted(outputs: NDArray[np.float64], labels: list[list[int]]) -> list[int]:
     targets = np.eye(outputs.shape[1])[np.array(labels)].swapaxes(1, 2)
     return [int(count) for count in count_correct(outputs, targets, np.array(labels))]

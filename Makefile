@@ -24,7 +24,7 @@ trajectories: .venv/installed-test
 	$(BIN)/pip install -q -c constraints.txt -e '.[torch]'
 	$(BIN)/python tests/trajectories/generate.py
 
-# Side by side with JAX, PyTorch and scikit-learn, which it installs; writes benchmarks/RESULTS.md. About 10 minutes.
+# Side by side with JAX, PyTorch and scikit-learn, which it installs; writes benchmarks/RESULTS.md. About 14 minutes.
 bench: .venv/installed
 	$(BIN)/pip install -q -c constraints.txt -e '.[bench]'
 	$(BIN)/python benchmarks/run.py

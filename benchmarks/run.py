@@ -29,7 +29,7 @@ Every peer is in a process of its own, prepared and warmed up before the clock s
 time; the peers take turns, and what stands in the tables is the median. Each repetition starts from fresh parameters.
 
 - **nnlab**: `Sequential`, `SGD`, `Batches` and `train` of this repository, evaluation off; the time of
-  the whole of `train`, in which it also adds up the training loss and accuracy and looks for NaN (the peers don't).
+  the whole of `train`, in which it also counts the hits of every batch and looks for NaN (the peers don't).
 - **JAX jit**: *a call a batch* is one compiled update called from Python for each batch, as most tutorials have it. *A
   call an epoch* is the best we know: the whole epoch is one compiled `lax.scan` over the shuffled row numbers (wine:
   `fori_loop` over all epochs). *Batch last* is the same in nnlab's own layout, `[features, batch]`. The data is on the

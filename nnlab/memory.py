@@ -17,8 +17,8 @@ from nnlab.training.loop import Optimizer
 WORKING_SET = 6 * 2**20
 """Bytes that a stack may work on in an update before more replicas cost more than they save.
 
-Measured in float32 on one core of an AMD EPYC with 1 MB of L2 and 32 MB of L3 (benchmarks/RESULTS.md has the curves):
-the best stacks of seven networks, from wine's 13-5-5-3 to MNIST's 784-512-256-10, had from 3 to 7 MB.
+Measured in float32 on one core of an AMD EPYC with 1 MB of L2 and 32 MB of L3: cost a run over the size of the stack is
+flat or lowest near it, from wine's 13-5-5-3 to MNIST's 784-512-256-10 (benchmarks/RESULTS.md has four such curves).
 """
 
 

@@ -55,7 +55,7 @@ class EarlyStopping:
 
     def state_dict(self, replica: int) -> dict[str, Any]:
         """Return where the watch over one replica stands, for a checkpoint's manifest."""
-        best = float(abs(self.best[replica]))
+        best = float(self.best[replica] if higher_is_better(self.monitor) else -self.best[replica])
         return {
             "monitor": self.monitor,
             "best": best if np.isfinite(best) else None,

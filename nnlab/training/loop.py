@@ -69,13 +69,15 @@ class Loop:
         started = time.perf_counter()
         plan, replicas = self.plan, self.network.replicas
         end = min(self.step + self.batches.steps_per_epoch, plan.updates or np.inf)
-        loss_sum, correct, seen = np.zeros(replicas), np.zeros(replicas), 0
+        loss_sum, penalty_sum, correct, seen = np.zeros(replicas), np.zeros(replicas), np.zeros(replicas), 0
         lr, updates = np.zeros(replicas), list[Update]()
         self.network.train()
         for batch in self.batches.epoch(self.step):
             outputs = self.network.forward(batch.x)
             batch_loss = self.loss.forward(outputs, batch.targets)
             batch_correct = count_correct(outputs, batch.targets, batch.labels)
+            if self.penalty:
+                penalty_sum += self.penalty.forward() * self.loss.samples(batch.size)
             lr = self._update(is_watched=bool(self.diagnostics) and self.step + 1 == end)
             if plan.log_every_updates and self.step % plan.log_every_updates == 0:
                 updates.append(Update(self.step, batch_loss, batch_correct / batch.size))
@@ -86,6 +88,8 @@ class Loop:
             if self.step == end:
                 break
         metrics = {"train/loss": loss_sum / seen, "train/accuracy": correct / seen, "lr": lr}
+        if self.penalty:
+            metrics["train/objective"] = (loss_sum + penalty_sum) / seen
         metrics["time/train_seconds"] = np.full(replicas, time.perf_counter() - started)
         if self.diagnostics:
             metrics |= self.diagnostics.metrics()

@@ -27,7 +27,8 @@ class EpochResult:
         epoch: 0 is the network before training.
         step: updates done so far.
         metrics: name -> one value a replica, ``[replicas]``. ``train/*`` are running means over the epoch's batches,
-            ``val/*``, ``test/*`` and ``penalty`` exact; times are in seconds, of the whole stack.
+            each before its update (``train/objective`` is ``train/loss`` with the penalty, where there is one);
+            ``val/*``, ``test/*`` and ``penalty`` are exact; times are in seconds, of the whole stack.
         failed: replica -> what became NaN or Inf in this epoch, for replicas that had been fine until then.
         stopped: replica -> why early stopping ends it with this epoch.
         improved: replicas whose monitored metric has not been better before; early stopping restores the last such

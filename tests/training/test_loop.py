@@ -229,11 +229,34 @@ def test_the_penalty_is_in_the_gradient_and_a_metric_of_its_own_beside_the_data_
     for result, weights in ((results[0], before), (results[1], run.network.state_dict())):
         squares = sum(float(np.sum(weights[name] ** 2)) for name in ("0.weight", "2.weight"))
         assert result.metrics["penalty"][0] == pytest.approx(0.15 * squares, rel=1e-12)
+    objective = (data_loss + results[0].metrics["penalty"][0]) / 11
+    assert results[1].metrics["train/objective"][0] == pytest.approx(objective, rel=1e-12)
     hand.update(TRAIN.tolist(), 0.01 * 11)  # its gradient is the mean's
     by_hand = {"0.weight": hand.w1, "0.bias": hand.b1, "2.weight": hand.w2, "2.bias": hand.b2}
     for name, array in run.network.state_dict().items():
         decayed = 0.01 * 0.3 * before[name] if "weight" in name else 0.0
         np.testing.assert_allclose(array, np.array(by_hand[name]) - decayed, rtol=1e-11, atol=1e-13)
+
+
+def test_the_objective_is_the_mean_over_batches_of_data_loss_and_penalty_before_each_update() -> None:
+    run = Run()
+    penalty = Penalty(run.network, l2=0.3)
+    parts = {"val": a_part(VAL)}
+    hand, order = ByHand(run.network.state_dict(), X, Y), np.random.default_rng(0).permutation(11)
+    total = 0.0
+    rows = TRAIN[order].tolist()
+    run.optimizer = SGD(run.network, lr=0.3)
+    results = list(
+        train(run.network, run.loss, run.optimizer, run.schedules, run.batches, Plan(1), parts, penalty=penalty)
+    )
+    for batch in (rows[:4], rows[4:8], rows[8:]):
+        w1, w2 = np.array(hand.w1), np.array(hand.w2)
+        total += hand.score(batch)[0] + len(batch) * 0.15 * float(np.sum(w1**2) + np.sum(w2**2))
+        hand.velocity.clear()  # plain SGD
+        hand.update(batch, 0.3)
+        hand.w1 = (np.array(hand.w1) - 0.3 * 0.3 * w1).tolist()
+        hand.w2 = (np.array(hand.w2) - 0.3 * 0.3 * w2).tolist()
+    assert results[1].metrics["train/objective"][0] == pytest.approx(total / 11, rel=1e-12)
 
 
 def test_a_listener_hears_each_epochs_metrics_before_the_next_begins() -> None:

@@ -6,7 +6,6 @@ import datetime
 import os
 import platform
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 
 from nnlab import environment
 
@@ -22,11 +21,12 @@ def cores() -> list[int]:
 
 def describe() -> list[str]:
     """Return Markdown lines."""
-    own = environment.versions()
+    own = environment.facts()
+    cpu = environment.cpu() or "unknown processor"
     peers = ", ".join(f"{name} {_version(name)}" for name in PACKAGES)
     return [
-        f"- machine: {_cpu()}, {len(cores())} cores, {platform.system()} {platform.machine()} ({_distribution()})",
-        f"- Python {own['python']}, NumPy {own['numpy']} with {own['blas']}; {peers}",
+        f"- machine: {cpu}, {len(cores())} cores, {platform.system()} {platform.machine()} ({_distribution()})",
+        f"- Python {own['python']}, NumPy {own['packages']['numpy']} with {own['blas']}; {peers}",
         f"- date: {datetime.datetime.now(datetime.UTC):%Y-%m-%d}",
     ]
 
@@ -36,15 +36,6 @@ def _version(package: str) -> str:
         return version(package)
     except PackageNotFoundError:
         return "not installed"
-
-
-def _cpu() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor() or "unknown processor"
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor()
 
 
 def _distribution() -> str:

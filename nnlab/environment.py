@@ -1,4 +1,4 @@
-"""The circumstances of a run: source revision, threads, versions."""
+"""The circumstances of a run: machine, versions, threads, source revision."""
 
 from __future__ import annotations
 
@@ -6,32 +6,30 @@ import functools
 import getpass
 import os
 import platform
+import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from nnlab import paths
+from nnlab import checkout
+from nnlab.hashing import code_version
 
 
-@functools.cache
 def git_tags() -> dict[str, str]:
-    """Return the git commit and dirty flag as MLflow tags: of nnlab's checkout, else of the current directory.
-
-    Outside a git repository, or without git, there are none.
-    """
-    checkout = paths.conf_dir().parent
-    directory = checkout if (checkout / ".git").exists() else Path.cwd()
-    commit = _git(directory, "rev-parse", "HEAD")
-    if commit is None:
+    """Return the git commit and dirty flag as MLflow tags; outside a git repository, or without git, none."""
+    state = checkout.current()
+    if state is None:
         return {}
-    dirty = bool(_git(directory, "status", "--porcelain", "--untracked-files=no"))
-    return {"mlflow.source.git.commit": commit, "nnlab.git_dirty": str(dirty).lower()}
+    dirty = {} if state.dirty is None else {"nnlab.git_dirty": str(state.dirty).lower()}
+    return {"mlflow.source.git.commit": state.commit, **dirty}
 
 
 def user() -> str:
@@ -42,15 +40,46 @@ def user() -> str:
         return str(os.getuid())
 
 
-def versions() -> dict[str, str]:
-    """Return the versions that a run's numbers may depend on."""
+@functools.cache
+def facts() -> dict[str, Any]:
+    """Return what the numbers of this process's runs may depend on, without the runs' own seeds, data and threads.
+
+    Environment variables are no part of it: they hold passwords.
+
+    Returns:
+        ``nnlab`` and ``python`` versions, ``packages`` (name -> version, those that nnlab asks for itself), ``cpu``,
+        ``cores`` that we may use, ``system``, ``blas`` (of NumPy: name, version, and the processor whose kernels it
+        runs), ``code_version``, ``git_commit``, ``git_dirty``, ``command``.
+    """
+    state = checkout.current()
+    program = Path(sys.argv[0]).name
     return {
+        "nnlab": _version("nnlab"),
         "python": platform.python_version(),
-        "numpy": np.__version__,
-        "blas": " ".join(f"{pool['internal_api']} {pool['version']}" for pool in _blas_pools()),
-        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
-        "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "packages": _packages(),
+        "cpu": cpu(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "blas": blas(),
+        "code_version": code_version(),
+        "git_commit": state and state.commit,
+        "git_dirty": state and state.dirty,
+        "command": shlex.join(["nnlab" if program == "__main__.py" else program, *sys.argv[1:]]),
     }
+
+
+@functools.cache
+def blas() -> str:
+    """Return name, version and architecture of NumPy's BLAS: ``openblas 0.3.31 SkylakeX``.
+
+    SciPy brings one of its own, which may be loaded or not.
+    """
+    pools, home = _blas_pools(), str(Path(np.__file__).parent)
+    pool = next((pool for pool in pools if pool["filepath"].startswith(home)), pools[0] if pools else None)
+    if pool is None:  # threadpoolctl knows nothing of Apple's Accelerate
+        built: Any = np.show_config(mode="dicts")
+        return str(built["Build Dependencies"]["blas"]["name"])
+    return " ".join(str(pool[key]) for key in ("internal_api", "version", "architecture") if pool.get(key))
 
 
 @contextmanager
@@ -60,15 +89,37 @@ def blas_threads(threads: int | None) -> Iterator[int]:
         yield max((int(pool["num_threads"]) for pool in _blas_pools()), default=1)
 
 
+def cpu() -> str:
+    """Return the processor's model; empty where the system doesn't say."""
+    if sys.platform == "darwin":
+        asked = subprocess.run(
+            ["sysctl", "-n", "machdep.cpu.brand_string"], capture_output=True, text=True, check=False
+        )
+        return asked.stdout.strip()
+    try:
+        found = re.search(r"^model name\s*: (.*)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+    except OSError:
+        return platform.processor()
+    return found[1].strip() if found else ""
+
+
+def _packages() -> dict[str, str]:
+    """Return the versions of what nnlab requires itself, extras left out."""
+    try:
+        requirements = metadata.requires("nnlab") or []
+    except metadata.PackageNotFoundError:  # run from its sources, without being installed
+        requirements = ["numpy"]
+    needed = [requirement for requirement in requirements if "extra ==" not in requirement]
+    names = [match[0] for requirement in needed if (match := re.match(r"[\w.-]+", requirement))]
+    return {name: version for name in sorted(names) if (version := _version(name))}
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
 def _blas_pools() -> list[dict[str, Any]]:
     return [pool for pool in threadpool_info() if pool["user_api"] == "blas"]
-
-
-def _git(directory: Path, *arguments: str) -> str | None:
-    try:
-        done = subprocess.run(
-            ["git", "-C", str(directory), *arguments], capture_output=True, text=True, timeout=10, check=False
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return done.stdout.strip() if done.returncode == 0 else None

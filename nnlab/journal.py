@@ -8,12 +8,13 @@ Every line has a ``type`` and a ``timestamp`` (milliseconds since 1970):
     metrics   step, metrics: {name: number}; NaN and infinities are written as strings
     artifact  path: a file or folder, relative to the run's directory
     pruned    path: an artifact that has been deleted again
+    tags      tags: {name: text}; also of a run that has ended, see ``annotate``
     status    status: FINISHED | FAILED | KILLED, reason: last
 
 Whoever writes a journal holds its lock. So a journal without a status is that of a running run while it is locked, and
 that of a dead one otherwise. Each line is a single ``write`` to a file opened for appending: a killed process leaves
 whole lines and at most one torn one at the end. Readers leave that alone, the next writer cuts it off. A run that is
-resumed goes on behind its status.
+resumed goes on behind its status; one that is annotated gets the same status again, with the timestamp of its end.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ import json
 import math
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -38,6 +39,7 @@ _KEYS = {
     "metrics": ("step", "metrics"),
     "artifact": ("path",),
     "pruned": ("path",),
+    "tags": ("tags",),
     "status": ("status", "reason"),
 }
 
@@ -70,12 +72,7 @@ class Journal:
         Raises:
             OSError: the file system refuses; nothing is swallowed.
         """
-        event = {"type": type, "timestamp": time.time_ns() // 1_000_000, **fields}
-        line = json.dumps(event, separators=(",", ":"), allow_nan=False).encode() + b"\n"
-        size = os.fstat(self._fd).st_size
-        if os.write(self._fd, line) != len(line):
-            os.ftruncate(self._fd, size)  # or the next line would be glued to the torn one
-            raise OSError(f"{self.path}: only a part of a line could be written; is the disk full?")
+        self._append(_event(type, **fields))
 
     def metrics(self, step: int, values: Mapping[str, float]) -> None:
         """Append the metrics of one step (the epoch; for ``update/*`` the update)."""
@@ -83,10 +80,22 @@ class Journal:
 
     def close(self, status: Status, reason: str | None = None) -> None:
         """Append the status and let go of the lock."""
+        self.close_with(_event("status", status=status, reason=reason))
+
+    def close_with(self, *events: Event) -> None:
+        """Append lines, the last of them the status, in a single write, and let go of the lock."""
         try:
-            self.write("status", status=status, reason=reason)
+            self._append(*events)
         finally:
             os.close(self._fd)
+
+    def _append(self, *events: Event) -> None:
+        lines = [json.dumps(event, separators=(",", ":"), allow_nan=False) + "\n" for event in events]
+        data = "".join(lines).encode()
+        size = os.fstat(self._fd).st_size
+        if os.write(self._fd, data) != len(data):
+            os.ftruncate(self._fd, size)  # or the next line would be glued to the torn one
+            raise OSError(f"{self.path}: only a part of a line could be written; is the disk full?")
 
 
 def encode(value: float) -> float | str:
@@ -108,9 +117,10 @@ class Record:
         steps: step -> {name: value}, in the order written; a step written twice keeps its last values.
         artifacts: paths relative to the directory, without those pruned.
         pruned: those.
+        tags: name -> text, from ``tags`` lines; those that a run begins with are in ``run``.
         status: RUNNING while the writer lives; KILLED if it died without a word.
         reason: of FAILED or KILLED.
-        ended: timestamp of the last line, ms.
+        ended: timestamp of the status, of the last line while there is none, ms.
     """
 
     directory: Path
@@ -119,6 +129,7 @@ class Record:
     steps: dict[int, dict[str, float]] = field(default_factory=dict)
     artifacts: list[str] = field(default_factory=list)
     pruned: set[str] = field(default_factory=set)
+    tags: dict[str, str] = field(default_factory=dict)
     status: Status = "RUNNING"
     reason: str | None = None
     ended: int = 0
@@ -146,8 +157,10 @@ class Record:
             case "pruned" if event["path"] in self.artifacts:
                 self.artifacts.remove(event["path"])
                 self.pruned.add(event["path"])
+            case "tags":
+                self.tags |= event["tags"]
             case "status":
-                self.status, self.reason = event["status"], event["reason"]
+                self.status, self.reason, self.ended = event["status"], event["reason"], event["timestamp"]
 
 
 def read_events(path: Path, offset: int = 0) -> Iterator[tuple[Event, int]]:
@@ -196,9 +209,39 @@ def read(directory: Path) -> Record:
     path = directory / NAME
     if not path.is_file():
         raise NnlabError(f"{directory} holds no run: there is no {NAME} in it")
-    record = Record(directory)
     is_dead = not locks.is_locked(path)  # asked first: a run that closes while we read has then a status
-    for event, _ in read_events(path):
+    return _replay(directory, is_dead=is_dead)
+
+
+def annotate(directory: Path, tags: Mapping[str, str], artifacts: Sequence[str] = ()) -> None:
+    """Add tags and artifacts to a run that has ended; its status, reason and end stay as they are.
+
+    Args:
+        directory: of the run.
+        tags: name -> text.
+        artifacts: paths relative to the directory.
+
+    Raises:
+        NnlabError: there is no run, its journal is damaged, or a living process is writing it.
+    """
+    read(directory)  # refuses before the writer makes a journal
+    journal = Journal(directory)
+    record = _replay(directory, is_dead=True)  # nobody else has the lock now
+    # In one write: killed between two, we would leave a finished run without its status.
+    journal.close_with(
+        *(_event("artifact", path=path) for path in artifacts),
+        _event("tags", tags=dict(tags)),
+        _event("status", status=record.status, reason=record.reason, timestamp=record.ended),
+    )
+
+
+def _event(type: str, **fields: Any) -> Event:  # noqa: A002 - the key in the file
+    return {"type": type, "timestamp": time.time_ns() // 1_000_000, **fields}
+
+
+def _replay(directory: Path, *, is_dead: bool) -> Record:
+    record = Record(directory)
+    for event, _ in read_events(directory / NAME):
         record.add(event)
     if record.status == "RUNNING" and is_dead:
         record.status, record.reason = "KILLED", "the process died without closing the run"

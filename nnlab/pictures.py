@@ -10,7 +10,7 @@ from nnlab.recorder import Recorder
 
 
 def draw_curves(recorder: Recorder) -> None:
-    """Write a run's history.csv and the curves over it."""
+    """Write a run's history.csv and the curves over it, and the same of the updates if they are recorded."""
     from nnlab import plots  # matplotlib takes 0.7 s to import: after training, not before
 
     recorder.artifact("history.csv", recorder.history)
@@ -18,6 +18,10 @@ def draw_curves(recorder: Recorder) -> None:
         best_epoch = recorder.best.get("epoch")
         figure = plots.curves(recorder.steps, metric, f"{metric} of {recorder.name}", best_epoch)
         recorder.artifact(f"plots/{metric}.png", functools.partial(figure.savefig, dpi=120))
+    if recorder.updates:
+        recorder.artifact("updates.csv", recorder.updates_csv)
+        figure = plots.updates(recorder.updates, f"{recorder.name}: each batch before its update")
+        recorder.artifact("plots/updates.png", functools.partial(figure.savefig, dpi=120))
 
 
 def draw_predictions(recorder: Recorder, stack: Stack, replica: int, when: str) -> None:

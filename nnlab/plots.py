@@ -62,6 +62,30 @@ def curves(steps: Mapping[int, Mapping[str, float]], metric: str, title: str, be
     return figure
 
 
+def updates(recorded: Sequence[tuple[int, float, float]], title: str) -> Figure:
+    """Plot loss (on a log scale if it spans more than a decade) and error of each batch over the updates.
+
+    Args:
+        recorded: step, loss and accuracy of each; the error is 1 - accuracy.
+        title: of the figure.
+    """
+    figure = Figure(figsize=(7, 5.6), layout="constrained")
+    upper, lower = figure.subplots(2, 1, sharex=True)
+    steps, losses, accuracies = np.array(recorded, dtype=float).T
+    marker = "." if len(steps) <= _MARKED else None
+    upper.plot(steps, losses, color=COLORS["train"], marker=marker, linewidth=0.8)
+    finite = losses[np.isfinite(losses)]
+    if finite.size and 0 < finite.min() < finite.max() / 10:
+        upper.set_yscale("log")
+    lower.plot(steps, 1 - accuracies, color=COLORS["train"], marker=marker, linewidth=0.8)
+    upper.set(ylabel="loss", title=title)
+    lower.set(xlabel="update", ylabel="error (1 - accuracy)")
+    lower.set_ylim(bottom=0)
+    for axes in (upper, lower):
+        axes.grid(alpha=0.3)
+    return figure
+
+
 def confusion_matrix(
     labels: NDArray[np.int64], predictions: NDArray[np.int64], class_names: Sequence[str], title: str
 ) -> Figure:

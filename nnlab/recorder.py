@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import json
 import logging
 import time
 import uuid
@@ -13,7 +15,7 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
-from nnlab import checkpoint, environment
+from nnlab import checkout, checkpoint, environment
 from nnlab.compose import Job
 from nnlab.config import params
 from nnlab.errors import NnlabError
@@ -41,6 +43,7 @@ class Recorder:
         header: what else the ``run`` line carries: data set, hashes, length.
         identity: what the manifest of each of its checkpoints carries.
         threads: BLAS threads used.
+        tags: further ones, name -> text.
     """
 
     def __init__(
@@ -52,29 +55,33 @@ class Recorder:
         header: Mapping[str, Any],
         identity: Mapping[str, Any],
         threads: int,
+        tags: Mapping[str, str],
     ) -> None:
         self.job, self.directory, self.name, self.identity = job, directory, name, identity
         if (directory / NAME).exists() and whole_lines(directory / NAME):
             raise NnlabError(f"{directory} holds a run already; a run needs a directory of its own")
         self.journal = Journal(directory)
         self.steps: dict[int, dict[str, float]] = {}
+        self.updates: list[tuple[int, float, float]] = []
+        """Step, loss and accuracy of each recorded update."""
         self.best: dict[str, Any] = {}
         self._best_arrays: tuple[dict[str, NDArray[Any]], dict[str, Any]] | None = None
         self._written: list[int] = []
         self._last_checkpoint = time.monotonic()
         self.recording_seconds = 0.0
-        config = job.config
+        config, run_id = job.config, uuid.uuid4().hex
         self.journal.write(
             "run",
-            run_id=uuid.uuid4().hex,
+            run_id=run_id,
             name=name,
             experiment=config.experiment_name,
             parent=parent,
             user=environment.user(),
             tracking=config.tracking.model_dump(exclude={"target"}) if config.tracking.enabled else None,
-            environment=environment.versions(),
+            environment={**environment.facts(), "blas_threads": threads},
             overrides=list(job.overrides),
             tags={
+                **tags,
                 "nnlab.config_hash": config.config_hash(threads),
                 "nnlab.code_version": code_version(),
                 "seed": str(config.seed),
@@ -85,8 +92,14 @@ class Recorder:
         used = {**params(config, job.choices), "training.blas_threads": threads}
         self.journal.write("params", params=used)
         text = yaml.safe_dump(config.to_dict(), sort_keys=False)
-        (directory / "config.yaml").write_text(text, encoding="utf-8")
-        self.journal.write("artifact", path="config.yaml")
+        self.artifact("config.yaml", lambda path: path.write_text(text, encoding="utf-8"))
+        self._describe(
+            blas_threads=threads,
+            data_hash=header["dataset"]["hash"],
+            overrides=list(job.overrides),
+            seed=config.seed,
+            run_id=run_id,
+        )
         log.info("run %s in %s", name, directory)
 
     def epoch(self, result: EpochResult, replica: int, snapshot: Snapshot, *, is_end: bool = False) -> None:
@@ -101,8 +114,9 @@ class Recorder:
         started = time.perf_counter()
         values = {name: float(of_stack[replica]) for name, of_stack in result.metrics.items()}
         for update in result.updates:
-            of_update = {"update/loss": update.loss[replica], "update/accuracy": update.accuracy[replica]}
-            self.journal.metrics(update.step, of_update)
+            loss, accuracy = float(update.loss[replica]), float(update.accuracy[replica])
+            self.journal.metrics(update.step, {"update/loss": loss, "update/accuracy": accuracy})
+            self.updates.append((update.step, loss, accuracy))
         self.journal.metrics(result.epoch, values)
         self.steps[result.epoch] = values
         is_best = values.get("val/loss", np.inf) < self.best.get("val/loss", np.inf)
@@ -157,6 +171,13 @@ class Recorder:
         """Write every epoch's metrics as CSV, a row an epoch."""
         write_history(path, self.steps)
 
+    def updates_csv(self, path: Path) -> None:
+        """Write the recorded updates as CSV, a row an update; ``history.csv`` has epochs only."""
+        with path.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(["step", "loss", "accuracy"])
+            writer.writerows(self.updates)
+
     def save_best(self) -> None:
         """Write the checkpoint of the best epoch so far; between checkpoints it waits in memory."""
         if self._best_arrays is not None:
@@ -167,6 +188,16 @@ class Recorder:
         """Close the run."""
         log.info("%s%s", status, f": {reason}" if reason else "")
         self.journal.close(status, reason)
+
+    def _describe(self, **of_run: Any) -> None:
+        """Write what it takes to run it again beside the config: the circumstances, and changes not in git."""
+        state = checkout.current()
+        changes = state.note or ("uncommitted.diff" if state.diff else None) if state else None
+        facts = {**environment.facts(), **of_run, "uncommitted": changes}
+        text = json.dumps(facts, indent=2, ensure_ascii=False) + "\n"
+        self.artifact("environment.json", lambda path: path.write_text(text, encoding="utf-8"))
+        if state and state.diff:
+            self.artifact("uncommitted.diff", lambda path: path.write_bytes(state.diff))
 
     def _is_due(self, epoch: int) -> bool:
         every = self.job.config.checkpoint.every

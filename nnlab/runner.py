@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +45,7 @@ def run(
     *,
     names: Sequence[str] | None = None,
     parent: str | None = None,
+    tags: Mapping[str, str] | None = None,
     progress: Progress | None = None,
 ) -> list[Outcome]:
     """Train some jobs side by side, each with a directory and a record of its own; a lone run is a stack of one.
@@ -55,6 +56,7 @@ def run(
         directories: one a job.
         names: of the runs, for people; by default what they are made of.
         parent: run id of the sweep.
+        tags: further ones of each run, name -> text.
         progress: where to show it; by default nowhere.
 
     Returns:
@@ -71,19 +73,23 @@ def run(
         named = list(zip(jobs, directories, names, strict=True))
         outcomes: list[Outcome] = []
         for start in range(0, len(named), size):
-            outcomes += _run_stack(named[start : start + size], parent, threads, progress)
+            outcomes += _run_stack(named[start : start + size], parent, tags or {}, threads, progress)
         return outcomes
 
 
 def _run_stack(
-    named: Sequence[tuple[Job, Path, str]], parent: str | None, threads: int, progress: Progress | None
+    named: Sequence[tuple[Job, Path, str]],
+    parent: str | None,
+    tags: Mapping[str, str],
+    threads: int,
+    progress: Progress | None,
 ) -> list[Outcome]:
     stack = build([job.config for job, _, _ in named])
     recorders: dict[int, Recorder] = {}
     try:
         for replica, (job, directory, name) in enumerate(named):
             recorders[replica] = Recorder(
-                job, directory, name, parent, _header(stack), _identity(stack, replica, threads), threads
+                job, directory, name, parent, _header(stack), _identity(stack, replica, threads), threads, tags
             )
         if named[0][0].config.tracking.enabled:
             follower.ensure(paths.outputs_dir(), [directory for _, directory, _ in named])

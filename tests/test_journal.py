@@ -184,6 +184,7 @@ def test_a_resumed_run_runs_again_whatever_its_last_status_was(tmp_path: Path) -
         b"\xff\xfe",
         b'{"type":"metrics","timestamp":1,"stfp":1,"metrics":{}}',
         b'{"type":"artifact","timestamp":1}',
+        b'{"type":"tags","timestamp":1}',
         b'{"type":"metrics","step":1,"metrics":{}}',
     ],
 )
@@ -213,6 +214,8 @@ def test_the_record_of_a_journal_written_by_hand(tmp_path: Path) -> None:
         {"type": "artifact", "timestamp": 1005, "path": "checkpoints/epoch-000001"},
         {"type": "artifact", "timestamp": 1005, "path": "config.yaml"},
         {"type": "pruned", "timestamp": 1006, "path": "checkpoints/epoch-000001"},
+        {"type": "tags", "timestamp": 1006, "tags": {"a": "1", "b": "2"}},
+        {"type": "tags", "timestamp": 1006, "tags": {"b": "3"}},
         {"type": "from a later nnlab", "timestamp": 1007},
     )
     record = journal.read(tmp_path)
@@ -221,6 +224,7 @@ def test_the_record_of_a_journal_written_by_hand(tmp_path: Path) -> None:
     assert record.metrics == {"val/loss": 1.5, "lr": 0.1, "final/test_loss": 7.0}
     assert record.artifacts == ["config.yaml"]
     assert record.pruned == {"checkpoints/epoch-000001"}
+    assert record.tags == {"a": "1", "b": "3"}
     assert record.ended == 1640
 
 
@@ -231,3 +235,59 @@ def test_reading_goes_on_at_an_offset(tmp_path: Path) -> None:
     rest = list(journal.read_events(path, first))
     assert [event["step"] for event, _ in rest] == [0, 1]
     assert rest[-1][1] == path.stat().st_size
+
+
+@pytest.mark.parametrize(
+    ("last", "status", "reason", "ended"),
+    [
+        ([{"type": "status", "timestamp": 1500, "status": "FINISHED", "reason": None}], "FINISHED", None, 1500),
+        ([{"type": "status", "timestamp": 1500, "status": "FAILED", "reason": "NaN"}], "FAILED", "NaN", 1500),
+        ([], "KILLED", "the process died without closing the run", 1002),
+    ],
+)
+def test_an_annotated_run_keeps_its_status_its_reason_and_its_end(
+    tmp_path: Path, last: list[object], status: str, reason: str | None, ended: int
+) -> None:
+    by_hand(tmp_path, RUN, metrics(1, loss=1), metrics(2, loss=0.5), *last)
+    before = journal.read(tmp_path)
+    for number in range(3):
+        journal.annotate(tmp_path, {"nnlab.reproduced": str(number)}, [f"{number}.json"])
+    after = journal.read(tmp_path)
+    assert after.tags == {"nnlab.reproduced": "2"}
+    assert after.artifacts == ["0.json", "1.json", "2.json"]
+    assert (after.status, after.reason, after.ended) == (status, reason, ended)
+    assert (after.run, after.steps) == (before.run, before.steps)
+
+
+def test_an_annotation_is_one_write_so_that_no_kill_takes_the_status_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    by_hand(tmp_path, RUN, {"type": "status", "timestamp": 1500, "status": "FINISHED", "reason": None})
+    before = (tmp_path / "journal.jsonl").read_bytes()
+    real = os.write
+    with monkeypatch.context() as full_disk:
+        full_disk.setattr(os, "write", lambda fd, data: real(fd, data[:-9]))
+        with pytest.raises(OSError, match="disk full"):
+            journal.annotate(tmp_path, {"a": "b"}, ["c"])
+    assert (tmp_path / "journal.jsonl").read_bytes() == before
+    journal.annotate(tmp_path, {"a": "b"})  # nobody holds the lock
+    assert journal.read(tmp_path).tags == {"a": "b"}
+
+
+def test_a_resumed_run_that_was_annotated_ends_when_it_ends(tmp_path: Path) -> None:
+    by_hand(tmp_path, RUN, {"type": "status", "timestamp": 1500, "status": "KILLED", "reason": "interrupted"})
+    journal.annotate(tmp_path, {"a": "b"})
+    resumed = Journal(tmp_path)
+    resumed.metrics(1, {"loss": 1})
+    resumed.close("FINISHED")
+    last = json.loads((tmp_path / "journal.jsonl").read_text().splitlines()[-1])
+    assert journal.read(tmp_path).ended == last["timestamp"] > 1_700_000_000_000
+
+
+def test_a_living_run_and_no_run_can_not_be_annotated(tmp_path: Path) -> None:
+    (tmp_path / "alive").mkdir()
+    with writer(tmp_path / "alive"), pytest.raises(NnlabError, match="is being written by another process"):
+        journal.annotate(tmp_path / "alive", {"a": "b"})
+    with pytest.raises(NnlabError, match="holds no run"):
+        journal.annotate(tmp_path / "none", {"a": "b"})
+    assert not (tmp_path / "none").exists()

@@ -42,6 +42,23 @@ def test_a_run_without_any_finite_value_still_has_a_picture() -> None:
     assert not axes_of(plots.curves({0: {"val/loss": float("inf")}}, "loss", "")).lines
 
 
+def test_updates_draw_loss_and_error_over_the_update() -> None:
+    figure = plots.updates([(0, 2.0, 0.1), (2, 1.0, 0.75), (4, 0.1, 1.0)], "title")
+    upper = axes_of(figure)
+    lower = figure.axes[1]
+    (loss,), (error,) = upper.lines, lower.lines
+    assert np.column_stack(loss.get_data()).tolist() == [[0, 2.0], [2, 1.0], [4, 0.1]]
+    assert np.column_stack(error.get_data()).tolist() == [[0, 0.9], [2, 0.25], [4, 0.0]]
+    assert (upper.get_yscale(), lower.get_yscale()) == ("log", "linear")
+    assert (upper.get_title(), lower.get_xlabel()) == ("title", "update")
+
+
+def test_updates_with_nan_and_infinities_or_losses_of_zero_have_a_picture() -> None:
+    for losses in ((float("nan"), float("inf")), (0.0, 50.0), (2.0, float("nan"))):
+        recorded = [(step, loss, 0.5) for step, loss in enumerate(losses)]
+        assert axes_of(plots.updates(recorded, "")).get_yscale() == "linear"
+
+
 def test_confusion_matrix_counts_rows_by_true_class() -> None:
     labels, predictions = np.array([0, 0, 0, 1, 1]), np.array([0, 0, 1, 1, 1])
     axes = axes_of(plots.confusion_matrix(labels, predictions, ("no", "yes"), "title"))

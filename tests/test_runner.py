@@ -221,6 +221,31 @@ def test_two_trainers_cannot_write_one_run(tmp_path: Path) -> None:
 
 def test_updates_are_recorded_on_request(tmp_path: Path) -> None:
     runner.run([job("training.updates=10", "training.log_every_updates=3", "training.batch_size=30")], [tmp_path])
-    recorded = [line["step"] for line in events(tmp_path) if "update/loss" in line.get("metrics", {})]
-    assert recorded == [0, 3, 6, 9]
+    recorded = [line for line in events(tmp_path) if "update/loss" in line.get("metrics", {})]
+    assert [line["step"] for line in recorded] == [0, 3, 6, 9]
     assert max(journal.read(tmp_path).steps) == 3  # 107 samples in batches of 30: 4 updates an epoch
+    assert {"updates.csv", "plots/updates.png"} <= set(journal.read(tmp_path).artifacts)
+    with (tmp_path / "updates.csv").open() as file:
+        header, *rows = csv.reader(file)
+    assert header == ["step", "loss", "accuracy"]
+    assert [(int(step), float(loss), float(accuracy)) for step, loss, accuracy in rows] == [
+        (line["step"], line["metrics"]["update/loss"], line["metrics"]["update/accuracy"]) for line in recorded
+    ]
+
+
+def test_the_updates_of_a_stack_are_each_runs_own_and_without_a_request_there_are_none(tmp_path: Path) -> None:
+    jobs = [job("training.log_every_updates=1", f"seed={seed}") for seed in (0, 1)]
+    runner.run(jobs, [tmp_path / "0", tmp_path / "1"])
+    runner.run(jobs[1:], [tmp_path / "lone"])
+    stacked, lone = ((tmp_path / name / "updates.csv").read_text() for name in ("1", "lone"))
+    assert stacked == lone != (tmp_path / "0" / "updates.csv").read_text()
+    runner.run([job()], [tmp_path / "without"])
+    assert not [path for path in journal.read(tmp_path / "without").artifacts if "updates" in path]
+
+
+def test_runs_take_further_tags_beside_their_own(tmp_path: Path) -> None:
+    tags = {"nnlab.reproduces": "a" * 32, "seed": "not the run's"}
+    runner.run([job("seed=4"), job("seed=5")], [tmp_path / "0", tmp_path / "1"], tags=tags)
+    for number, seed in enumerate("45"):
+        written = events(tmp_path / str(number))[0]["tags"]
+        assert (written["nnlab.reproduces"], written["seed"]) == ("a" * 32, seed)

@@ -80,7 +80,7 @@ class RecordedSweeper(BasicSweeper):
             parent=None,
             user=environment.user(),
             tracking={"max_points": tracking.max_points} if tracking.enabled else None,
-            environment=environment.versions(),
+            environment=environment.facts(),
             overrides=given,
             swept=swept,
             jobs=len(planned),

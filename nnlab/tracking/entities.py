@@ -7,11 +7,13 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
 
 from nnlab import journal
 from nnlab.journal import Event
 from nnlab.tracking.thinning import Thinning
+
+_MAX_TAG = 5000  # characters; the least of the limits that MLflow's stores have
 
 
 def params(event: Event) -> list[Param]:
@@ -29,6 +31,11 @@ def metrics(event: Event, thinning: Thinning) -> list[Metric]:
         for name, value in event["metrics"].items()
         if thinning.keeps(name, step)
     ]
+
+
+def tags(record: journal.Record) -> list[RunTag]:
+    """Return the tags of ``tags`` lines, cut to what a store takes."""
+    return [RunTag(name, text[:_MAX_TAG]) for name, text in record.tags.items()]
 
 
 def last_and_best(record: journal.Record) -> Iterator[Metric]:

@@ -29,7 +29,7 @@ from nnlab.tracking import cursor, entities, store
 from nnlab.tracking.cursor import Cursor
 from nnlab.tracking.thinning import Thinning
 
-_MAX_METRICS, _MAX_PARAMS = 1000, 100  # MLflow's limits a call
+_MAX_METRICS, _MAX_PARAMS, _MAX_TAGS = 1000, 100, 100  # MLflow's limits a call
 _RUN_ID = "nnlab.run_id"
 
 
@@ -80,7 +80,7 @@ class Mirror:
         if at.status == cursor.DELETED:
             cursor.write(directory, self.key, replace(at, offset=end))
             return not is_alive
-        if at.status != "RUNNING":  # a dead run that has been resumed
+        if at.status != "RUNNING":  # a dead run that has been resumed, or one that has been annotated
             self.client.update_run(at.mlflow_run_id, status="RUNNING")
             at.status = "RUNNING"
         thinning = Thinning.of(header.get("epochs", 0), header.get("eval_every", 1), header["tracking"]["max_points"])
@@ -198,6 +198,9 @@ class Mirror:
             elif local.exists():
                 self.client.log_artifact(at.mlflow_run_id, str(local), None if parent == "." else parent)
         self._remove_pruned(record, at.mlflow_run_id)
+        tags = entities.tags(record)
+        for start in range(0, len(tags), _MAX_TAGS):
+            self.client.log_batch(at.mlflow_run_id, tags=tags[start : start + _MAX_TAGS])
         if record.run["parent"] and (sweep := self._parent(record.directory)):  # which perhaps came late
             self.client.set_tag(at.mlflow_run_id, "mlflow.parentRunId", sweep)
         if record.reason:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlparse
 
+from nnlab import journal
 from nnlab.journal import Journal
 
 if TYPE_CHECKING:
@@ -173,6 +174,42 @@ def test_a_dead_run_is_killed_with_what_is_on_disk_and_resumed_it_runs_and_finis
     assert [step for step, _, _ in lab.points("val/loss")] == [1, 2]
     assert "nnlab.reason" not in lab.tags()
     assert artifacts(lab) == {"history.csv": history + b"2,0.5\n"}
+
+
+def test_a_finished_run_that_is_annotated_has_the_tags_and_is_else_as_it_was(lab: Lab, mirror: Mirror) -> None:
+    epochs = [metrics(epoch, val_loss=abs(epoch - 1003) + 1.0) for epoch in range(2001)]
+    directory = lab.journal("runs/a", *epochs, FINISHED, epochs=2000, tracking={"max_points": 50})
+    mirror(directory)
+    before = lab.rows()
+    (directory / "comparison.json").write_bytes(b"{}")
+    for verdict in ("DIFFERENT", "IDENTICAL"):
+        journal.annotate(directory, {"nnlab.reproduced": verdict, "nnlab.reproduction": "b" * 32}, ["comparison.json"])
+        assert mirror(directory)
+        assert lab.tags()["nnlab.reproduced"] == verdict
+    assert artifacts(lab)["comparison.json"] == b"{}"
+    assert lab.tags()["nnlab.reproduction"] == "b" * 32
+    after = lab.rows()
+    assert len(after["tags"]) == len(before["tags"]) + 2
+    assert {**after, "tags": None} == {**before, "tags": None}  # status, end and each metric's points among them
+
+
+def test_an_annotation_that_comes_before_the_tracker_or_while_it_looks_is_not_lost(lab: Lab, mirror: Mirror) -> None:
+    first = lab.journal("runs/a", FINISHED)
+    journal.annotate(first, {"when": "before"})
+    mirror(first)
+    assert lab.tags()["when"] == "before"
+    holding = Journal(first)  # as annotate does for a moment
+    assert not mirror(first)
+    holding.write("tags", tags={"when": "meanwhile"})
+    holding.close_with({**FINISHED, "timestamp": START + 1000})
+    assert mirror(first)
+    assert lab.tags()["when"] == "meanwhile"
+    assert lab.sql("select status, end_time from runs") == [("FINISHED", START + 1000)]
+
+
+def test_many_and_long_tags_arrive(lab: Lab, mirror: Mirror) -> None:
+    mirror(lab.journal("runs/a", {"type": "tags", "tags": {f"t{n}": "x" * 9000 for n in range(230)}}, FINISHED))
+    assert [len(text) for name, text in lab.tags().items() if name.startswith("t")] == [5000] * 230
 
 
 def test_a_failed_run_says_why(lab: Lab, mirror: Mirror) -> None:

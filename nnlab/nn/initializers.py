@@ -140,13 +140,34 @@ def sparse(rng: np.random.Generator, shape: Shape, *, sparsity: float, std: floa
     _at_least_zero("std", std)
     if not 0 <= sparsity <= 1:
         raise ValueError(f"sparsity must be between 0 and 1, got {sparsity}")
-    inputs, outputs = _fans(shape)
-    if len(shape) != 2:
-        raise ValueError(f"sparse is for the weights of a Linear layer, got a weight of shape {list(shape)}")
+    inputs, outputs = _matrix_fans(shape)
     draw = rng.normal(0.0, std, shape)
     rows = rng.permuted(np.tile(np.arange(outputs)[:, None], inputs), axis=0)
     np.put_along_axis(draw, rows[: math.ceil(sparsity * outputs)], 0, axis=0)
     return draw
+
+
+def legacy_normal(rng: np.random.Generator, shape: Shape, *, seed: int = 0, skip: int = 0) -> Draw:  # noqa: ARG001
+    """What ``np.random.seed(seed); np.random.randn(fan_in, fan_out) / np.sqrt(fan_in)`` draws, as ``[out, in]``.
+
+    NumPy's legacy generator (Mersenne Twister, polar method) and the order ``[in, out]`` give a source's own numbers.
+    So rng is not used: they are the same in every run, whatever its seed.
+
+    Args:
+        rng: the run's, left alone.
+        shape: ``[out, in]``.
+        seed: of the legacy generator.
+        skip: normals drawn before these, for a source that draws layer after layer: the weights before this one.
+
+    Raises:
+        ValueError: seed not between 0 and 2^32 - 1, skip below 0, or a shape other than ``[out, in]``.
+    """
+    if not 0 <= seed < 2**32:
+        raise ValueError(f"seed must be between 0 and 2^32 - 1, got {seed}")
+    _at_least_zero("skip", skip)
+    inputs, outputs = _matrix_fans(shape)
+    normals = np.random.RandomState(seed).randn(skip + inputs * outputs)[skip:]
+    return np.ascontiguousarray(normals.reshape(inputs, outputs).T) / math.sqrt(inputs)
 
 
 def constant(rng: np.random.Generator, shape: Shape, *, value: float) -> Draw:  # noqa: ARG001 - the common signature
@@ -164,6 +185,13 @@ def _fans(shape: Shape) -> tuple[int, int]:
         raise ValueError("it needs fan_in and fan_out, which a bias does not have: take normal, uniform or constant")
     kernel_area = math.prod(shape[2:])
     return shape[1] * kernel_area, shape[0] * kernel_area
+
+
+def _matrix_fans(shape: Shape) -> tuple[int, int]:
+    fans = _fans(shape)
+    if len(shape) != 2:
+        raise ValueError(f"it is for the weights of a Linear layer, got a weight of shape {list(shape)}")
+    return fans
 
 
 def _fan(shape: Shape, mode: Literal["fan_in", "fan_out"]) -> int:

@@ -15,6 +15,7 @@ from nnlab.nn.initializers import (
     kaiming_uniform,
     lecun_normal,
     lecun_uniform,
+    legacy_normal,
     normal,
     orthogonal,
     sparse,
@@ -165,6 +166,7 @@ def test_uniform_draws_follow_the_uniform_law(
         lecun_uniform,
         orthogonal,
         functools.partial(sparse, sparsity=0.5),
+        legacy_normal,
     ],
 )
 def test_a_bias_has_no_fans(initializer: Callable[..., Any]) -> None:
@@ -210,5 +212,5 @@ def test_every_initializer_is_tested_here() -> None:
         if callable(value) and getattr(value, "__module__", "") == initializers.__name__ and not name.startswith("_")
     }
     fans = {f"{name}_{law}" for name in ("xavier", "kaiming", "lecun") for law in ("normal", "uniform")}
-    elsewhere = {"truncated_normal", "orthogonal", "sparse"}  # test_special_initializers
+    elsewhere = {"truncated_normal", "orthogonal", "sparse", "legacy_normal"}  # test_special_initializers
     assert public == fans | elsewhere | {"normal", "uniform", "constant", "zeros"}

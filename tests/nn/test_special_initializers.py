@@ -1,4 +1,4 @@
-"""truncated_normal, orthogonal and sparse: those that are more than one draw of NumPy's."""
+"""truncated_normal, orthogonal, sparse and legacy_normal: those that are more than one draw of NumPy's."""
 
 import itertools
 import math
@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from nnlab.nn.initializers import orthogonal, sparse, truncated_normal
+from nnlab.nn.initializers import legacy_normal, orthogonal, sparse, truncated_normal
 
 Shape = tuple[int, ...]
 seeds = st.integers(0, 2**32 - 1)
@@ -178,3 +178,49 @@ def test_sparse_refuses_a_fraction_outside_0_to_1(sparsity: float) -> None:
 def test_sparse_refuses_a_convolutions_weight() -> None:
     with pytest.raises(ValueError, match=r"for the weights of a Linear layer, got a weight of shape \[6, 1, 5, 5\]"):
         sparse(np.random.default_rng(0), (6, 1, 5, 5), sparsity=0.5)
+
+
+@given(
+    outputs=st.integers(1, 9),
+    hidden=st.integers(1, 9),
+    inputs=st.integers(1, 9),
+    seed=seeds,
+    run_seed=st.integers(0, 9),
+)
+@cheap
+def test_legacy_normal_is_the_articles_two_calls(
+    outputs: int, hidden: int, inputs: int, seed: int, run_seed: int
+) -> None:
+    """One call after the other, odd counts too: the legacy generator keeps the second normal of a pair."""
+    legacy = np.random.RandomState(seed)
+    first = legacy.randn(inputs, hidden) / np.sqrt(inputs)
+    second = legacy.randn(hidden, outputs) / np.sqrt(hidden)
+    rng = np.random.default_rng(run_seed)
+    before = rng.bit_generator.state
+    np.testing.assert_array_equal(legacy_normal(rng, (hidden, inputs), seed=seed), first.T)
+    drawn = legacy_normal(rng, (outputs, hidden), seed=seed, skip=inputs * hidden)
+    np.testing.assert_array_equal(drawn, second.T)
+    assert drawn.dtype == np.float64
+    assert rng.bit_generator.state == before
+
+
+def test_legacy_normal_starts_where_everybody_knows() -> None:
+    """NumPy's first normals after seed 0, as in its documentation and many a book."""
+    drawn = legacy_normal(np.random.default_rng(1), (2, 1))
+    np.testing.assert_allclose(drawn, [[1.76405235], [0.40015721]], rtol=0, atol=5e-9)
+
+
+@pytest.mark.parametrize("seed", [-1, 2**32])
+def test_legacy_normal_refuses_a_seed_outside_32_bits(seed: int) -> None:
+    with pytest.raises(ValueError, match=rf"seed must be between 0 and 2\^32 - 1, got {seed}"):
+        legacy_normal(np.random.default_rng(0), (2, 3), seed=seed)
+
+
+def test_legacy_normal_refuses_to_skip_backwards() -> None:
+    with pytest.raises(ValueError, match="skip must be at least 0, got -1"):
+        legacy_normal(np.random.default_rng(0), (2, 3), skip=-1)
+
+
+def test_legacy_normal_refuses_a_convolutions_weight() -> None:
+    with pytest.raises(ValueError, match=r"for the weights of a Linear layer, got a weight of shape \[6, 1, 5, 5\]"):
+        legacy_normal(np.random.default_rng(0), (6, 1, 5, 5))

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import yaml
 
 from nnlab import app, journal
 from nnlab.build import build
 from nnlab.comparison import compare, find_runs, frame
-from nnlab.config import Config, validate
+from nnlab.compose import as_override
 from nnlab.errors import NnlabError
 from nnlab.network import Network, load
+from nnlab.saved_config import load_config
 from nnlab.training import evaluate as evaluate_part
 
 __all__ = ["Network", "compare", "evaluate", "history", "load", "run"]
@@ -35,24 +33,11 @@ def run(overrides: str | Sequence[str] | Mapping[str, Any] = ()) -> pd.DataFrame
     if isinstance(overrides, str):
         given = [overrides]
     elif isinstance(overrides, Mapping):
-        given = [f"{key}={_as_override(value)}" for key, value in overrides.items()]
+        given = [as_override(key, value) for key, value in overrides.items()]
     else:
         given = list(overrides)
     directory = app.train(given)
     return frame(find_runs([directory]) if directory else [])
-
-
-def _as_override(value: Any) -> str:
-    """Return a Python value in the grammar of Hydra's overrides."""
-    if value is None or isinstance(value, bool):
-        return json.dumps(value)
-    if isinstance(value, (list, tuple)):
-        return f"[{','.join(_as_override(each) for each in value)}]"
-    text = str(value)
-    if isinstance(value, str) and not re.fullmatch(r"[\w./+-]+", text):
-        escaped = text.replace("\\", "\\\\").replace("'", "\\'")
-        return f"'{escaped}'"
-    return text
 
 
 def history(directory: str | Path) -> pd.DataFrame:
@@ -79,26 +64,13 @@ def evaluate(directory: str | Path, *, split: str = "test", checkpoint: str = "l
     Raises:
         NnlabError: there is no such run, checkpoint or split.
     """
-    config = saved_config(Path(directory))
+    config = load_config(Path(directory) / "config.yaml")
     stack = build([config])
     if split not in stack.parts:
         raise NnlabError(f"{stack.dataset.name} has no part {split!r} here; choose from {', '.join(stack.parts)}")
-    stack.network.load_state_dict(load(directory, checkpoint).sequential.state_dict())
+    try:
+        stack.network.load_state_dict(load(directory, checkpoint).sequential.state_dict())
+    except ValueError as error:
+        raise NnlabError(f"{directory}: its checkpoint is not that of its config.yaml: {error}") from error
     loss, accuracy = evaluate_part(stack.network, stack.loss, stack.parts[split])
     return float(loss[0]), float(accuracy[0]), stack.parts[split].size
-
-
-def saved_config(directory: Path) -> Config:
-    """Read a run's ``config.yaml``, as somebody else's data: only components that nnlab ships.
-
-    Raises:
-        NnlabError: it is missing, no YAML, or no valid config.
-    """
-    path = directory / "config.yaml"
-    try:
-        node = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        raise NnlabError(f"{path} can't be read: {str(error).splitlines()[0]}") from error
-    if not isinstance(node, dict):
-        raise NnlabError(f"{path} is no config")
-    return validate(node, shipped_only=True)

@@ -181,10 +181,13 @@ def load(component: Component, dtype: str) -> tuple[Dataset, NDArray[Any]]:
 
 def _file_state(path: str | None) -> tuple[str, int, int] | None:
     """Return what changes when somebody edits a file of their own between two runs of one process."""
-    if path is None or not Path(path).expanduser().exists():
+    if path is None:
         return None
-    absolute = Path(path).expanduser().absolute()
-    status = absolute.stat()
+    try:
+        absolute = Path(path).expanduser().absolute()
+        status = absolute.stat()
+    except (OSError, RuntimeError, ValueError):  # not there, no such user, no path: the data set itself will say so
+        return None
     return str(absolute), status.st_mtime_ns, status.st_size
 
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import math
 import os
 import shutil
 from collections.abc import Iterable, Mapping
@@ -24,9 +25,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nnlab import npy, regular_file
 from nnlab.errors import NnlabError
+from nnlab.machine_memory import check_fits
+from nnlab.one_line import one_line
 
 _MANIFEST, _SEAL = "manifest.json", "manifest.sha256"
+_MANIFEST_BYTES = 10_000_000  # a data set may have many classes, and their names are in it
+_DIMENSIONS = 8  # more than any array of a network has
+_EPOCHS = ("epoch", "restored_epoch")
 
 
 def write(folder: Path, arrays: Mapping[str, NDArray[Any]], manifest: Mapping[str, Any]) -> None:
@@ -79,16 +86,17 @@ def read(folder: Path) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
     """
     manifest = read_manifest(folder)
     if strangers := sorted({path.name for path in folder.glob("*.npy")} - manifest["files"].keys()):
-        raise NnlabError(f"{folder} holds files that its manifest does not name: {', '.join(strangers)}")
+        raise NnlabError(f"{folder} holds files that its manifest does not name: {one_line(', '.join(strangers))}")
+    check_fits(2 * sum(regular_file.size(folder / name) for name in manifest["files"]), str(folder))
     arrays = {}
     for name, entry in manifest["files"].items():
-        data = _read_bytes(folder / name)
+        data = regular_file.read(folder / name, npy.file_bytes(math.prod(entry["shape"])))
         if hashlib.sha256(data).hexdigest() != entry["sha256"]:
             raise NnlabError(f"{folder / name} is damaged: its SHA-256 is not the manifest's")
         try:
-            array = np.lib.format.read_array(io.BytesIO(data), allow_pickle=False)
+            array = npy.parse(data)
         except ValueError as error:
-            raise NnlabError(f"{folder / name} is no array of numbers: {error}") from error
+            raise NnlabError(f"{folder / name} {error}") from error
         if list(array.shape) != entry["shape"] or array.dtype.name != entry["dtype"]:
             raise NnlabError(f"{folder / name} is {array.dtype.name} {list(array.shape)}, the manifest says otherwise")
         arrays[name.removesuffix(".npy")] = array
@@ -103,10 +111,17 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     """
     if not (folder / _MANIFEST).is_file():
         raise NnlabError(f"{folder} is no checkpoint: there is no {_MANIFEST} in it")
-    text = _read_bytes(folder / _MANIFEST)
-    if hashlib.sha256(text).hexdigest().encode() != _read_bytes(folder / _SEAL):
-        raise NnlabError(f"{folder / _MANIFEST} is damaged: its SHA-256 is not the one in {_SEAL}")
-    manifest: dict[str, Any] = json.loads(text)
+    path = folder / _MANIFEST
+    text = regular_file.read(path, _MANIFEST_BYTES)
+    if hashlib.sha256(text).hexdigest().encode() != regular_file.read(folder / _SEAL, _MANIFEST_BYTES):
+        raise NnlabError(f"{path} is damaged: its SHA-256 is not the one in {_SEAL}")
+    try:
+        manifest: dict[str, Any] = json.loads(text)
+        problem = _problem(manifest)
+    except (ValueError, RecursionError) as error:
+        problem = str(error)
+    if problem:
+        raise NnlabError(f"{path} is no manifest: {one_line(problem)}")
     _check_names(folder, manifest["files"])
     return manifest
 
@@ -134,19 +149,17 @@ def find(directory: Path, which: str = "last") -> Path:
     if (directory / _MANIFEST).is_file():
         return directory
     root = directory / "checkpoints"
-    folders = sorted(root.glob("epoch-*"), key=lambda folder: (len(folder.name), folder.name))  # the millionth has 7
-    if not folders:
+    epochs = sorted(int(path.name[6:]) for path in root.glob("epoch-*") if path.name[6:].isdecimal())
+    if not epochs:
         raise NnlabError(f"{directory} holds no checkpoint: there is no checkpoints/epoch-... in it")
-    epoch: object = which
+    epoch = {str(each): each for each in epochs}.get(str(which))
     if which in ("last", "best"):
-        manifest = read_manifest(folders[-1])
-        ended_with = manifest.get("restored_epoch", int(folders[-1].name.removeprefix("epoch-")))
-        epoch = ended_with if which == "last" else manifest.get("best", {}).get("epoch")
-    folder = root / name(int(str(epoch))) if str(epoch).isdecimal() else None
-    if folder not in folders:
-        have = ", ".join(str(int(folder.name.removeprefix("epoch-"))) for folder in folders)
+        manifest = read_manifest(root / name(epochs[-1]))
+        epoch = manifest.get("restored_epoch", epochs[-1]) if which == "last" else manifest.get("best", {}).get("epoch")
+    if epoch not in epochs:
+        have = ", ".join(str(epoch) for epoch in epochs)
         raise NnlabError(f"{directory} holds no checkpoint {which!r}: choose last, best or an epoch of {have}")
-    return folder
+    return root / name(epoch)
 
 
 def remove(folder: Path) -> None:
@@ -169,17 +182,33 @@ def _temporary(folder: Path) -> Path:
     return temporary
 
 
+def _problem(manifest: Any) -> str | None:
+    """Return what makes some JSON no manifest, or None; what else is in one is for its readers to check."""
+    if not isinstance(manifest, dict) or not isinstance(manifest.get("files"), dict):
+        return "it has no files"
+    for name, entry in manifest["files"].items():
+        if not isinstance(entry, dict) or not all(isinstance(entry.get(key), str) for key in ("dtype", "sha256")):
+            return f"files.{name}: it should have shape, dtype and sha256"
+        shape = entry.get("shape")
+        if not isinstance(shape, list) or len(shape) > _DIMENSIONS or not all(_is_count(size) for size in shape):
+            return f"files.{name}.shape: it should be a list of at most {_DIMENSIONS} whole numbers, none below 0"
+    best = manifest.get("best", {})
+    if not isinstance(best, dict):
+        return "best: it should be an object"
+    for key, epoch in (("best.epoch", best.get("epoch", 0)), *((key, manifest.get(key, 0)) for key in _EPOCHS)):
+        if not _is_count(epoch):
+            return f"{key}: it should be a whole number of at least 0"
+    return None
+
+
+def _is_count(value: object) -> bool:
+    return type(value) is int and 0 <= value < 2**63
+
+
 def _check_names(folder: Path, names: Iterable[str]) -> None:
     for name in names:
-        if Path(name).name != name or not name.endswith(".npy"):
+        if Path(name).name != name or not name.endswith(".npy") or not name.isprintable():
             raise NnlabError(f"{folder}: {name!r} is not the name of a file in it")
-
-
-def _read_bytes(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise NnlabError(f"{path} can't be read: {error.strerror}") from error
 
 
 def _write_synced(path: Path, data: bytes) -> None:

@@ -12,7 +12,7 @@ import importlib
 import inspect
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import pydantic
@@ -45,14 +45,24 @@ class Component(BaseModel):
         """
         validated(_arguments_model(self.target, where), self.arguments, where, own_keys=type(self).model_fields)
 
-    def check_shipped(self, where: str) -> None:
+    def check_shipped(self, where: str, trusted: Collection[str] = ()) -> None:
         """Refuse what ``conf/`` doesn't ship: a saved config or checkpoint is somebody else's data.
+
+        Nothing is imported: that alone would run a module's code. A place takes the targets of its own group only.
+
+        Args:
+            where: the node's place in the config: ``optimizer``, ``architecture.activations.1``.
+            trusted: further targets, by their exact names.
 
         Raises:
             NnlabError: the target is not one of ours.
         """
-        if self.target not in shipped_targets():
-            raise NnlabError(f"{where} names the target {self.target!r}, which nnlab does not ship: it is not loaded")
+        group = "activation" if where.startswith("architecture.") else where.partition(".")[0]
+        if self.target not in trusted and self.target not in shipped_targets(group):
+            raise NnlabError(
+                f"{where}._target_={_shown(self.target[:200])}: nnlab does not ship such a choice of {group}, so it is "
+                "not loaded; take one of `nnlab train --help`, or say --trust TARGET if you know its code"
+            )
 
     def build(self, where: str, *injected: Any, **overriding: Any) -> Any:
         """Call the target with the injected positional arguments and the config's.
@@ -62,7 +72,7 @@ class Component(BaseModel):
         """
         try:
             return locate(self.target, where)(*injected, **(self.arguments | overriding))
-        except ValueError as error:
+        except (ValueError, OverflowError) as error:
             raise NnlabError(f"{where}: {error}") from error
         except TypeError as error:
             raise NnlabError(f"{where}._target_={self.target!r} can't be called as nnlab does: {error}") from error
@@ -89,9 +99,13 @@ def locate(target: str, where: str) -> Any:
 
 
 @functools.cache
-def shipped_targets() -> frozenset[str]:
-    """Return the exact targets that ``conf/`` ships: the only ones that a saved config or checkpoint may name."""
-    texts = (path.read_text(encoding="utf-8") for path in paths.conf_dir().rglob("*.yaml"))
+def shipped_targets(group: str = "*") -> frozenset[str]:
+    """Return the exact targets that ``conf/`` ships: the only ones that a saved config or checkpoint may name.
+
+    Args:
+        group: of this config group; by default of all.
+    """
+    texts = (path.read_text(encoding="utf-8") for path in paths.conf_dir().glob(f"{group}/*.yaml"))
     return frozenset(target for text in texts for target in re.findall(r"^_target_:\s*(\S+)", text, re.MULTILINE))
 
 
@@ -123,6 +137,8 @@ def validated(
         raise NnlabError(f"{key} is missing: give it a value")
     if first["type"] == "model_type":
         raise NnlabError(f"{key}={_shown(first['input'])}: it is a section, not a value; set the keys in it")
+    if first["type"] == "value_error":  # a check of our own, on a whole section
+        raise NnlabError(f"{key}: {first['ctx']['error']}")
     # A union (integer, or "auto", or null) gives an error for each of its members.
     messages = [error["msg"] for error in errors if _path_in(values, error["loc"]) == path]
     expected = [text.removeprefix("Input should be ") for text in messages if text.startswith("Input")]

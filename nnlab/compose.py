@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
+import json
 import re
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -30,6 +32,8 @@ from nnlab.config import GROUPS, Config, validate
 from nnlab.errors import NnlabError
 
 CONFIG_NAME = "config"
+NOT_OF_THE_RUN = ("hydra", "experiment", "claim")
+"""Keys of a composed config that are not a run's: Hydra's own, and what an experiment claims to reach."""
 VERSION_BASE = "1.3"
 
 
@@ -50,23 +54,41 @@ class Job:
     directory: Path
 
 
-def register() -> None:
+def stamp() -> str:
+    """Return a new name for the directory of a run or a sweep, sorted by time."""
+    return f"{datetime.now():%Y-%m-%d_%H-%M-%S}-{uuid.uuid4().hex[:6]}"  # local time, and no ':' for Windows
+
+
+def register(experiments: Sequence[Path] = ()) -> None:
     """Tell Hydra about our resolvers and about ``experiments/`` as the group ``experiment``.
 
     Called once for each command: every call gives a new stamp, the name of the run's or sweep's directory.
+
+    Args:
+        experiments: further files of the group.
     """
-    stamp = f"{datetime.now():%Y-%m-%d_%H-%M-%S}-{uuid.uuid4().hex[:6]}"  # local time, and no ':' for Windows
+    own = stamp()
     OmegaConf.register_new_resolver("nnlab.outputs", lambda: str(paths.outputs_dir()), replace=True)
-    OmegaConf.register_new_resolver("nnlab.stamp", lambda: stamp, replace=True)
+    OmegaConf.register_new_resolver("nnlab.stamp", lambda: own, replace=True)
     store = ConfigStore.instance()
-    for path in sorted(paths.experiments_dir().glob("*.yaml")):
+    for path in [*sorted(paths.experiments_dir().glob("*.yaml")), *experiments]:
         # The group's folder has another name than the group, so Hydra's search path can't find it by itself.
-        store.store(group="experiment", name=path.stem, node=OmegaConf.load(path), package="_global_", provider="nnlab")
+        node = _experiment(path, path.stat().st_mtime_ns)
+        store.store(group="experiment", name=path.stem, node=node, package="_global_", provider="nnlab")
+
+
+@functools.cache
+def _experiment(path: Path, _changed: int) -> Any:
+    """Return what an experiment's file holds; read once, as parsing them all takes longer than composing a run."""
+    return OmegaConf.load(path)
 
 
 @contextmanager
 def hydra_app(
-    overrides: Sequence[str] = (), config_dir: str | None = None, config_path: str | None = None
+    overrides: Sequence[str] = (),
+    config_dir: str | None = None,
+    config_path: str | None = None,
+    experiments: Sequence[Path] = (),
 ) -> Iterator[Hydra]:
     """Give Hydra's own application object, with our configs on its search path.
 
@@ -76,6 +98,7 @@ def hydra_app(
         overrides: what is going to be composed; for error messages.
         config_dir: a further folder of configs, searched first.
         config_path: instead of the shipped ``conf/``.
+        experiments: files beside those of ``experiments/``.
 
     Raises:
         NnlabError: whatever is wrong with the configuration.
@@ -86,7 +109,7 @@ def hydra_app(
     for override in overrides:
         if override.partition("=")[0] in GROUPS and override.endswith("=null"):
             raise NnlabError(f"{override}: a run can't do without; `nnlab train --help` lists the choices")
-    register()
+    register(experiments)
     search_path = create_config_search_path(str(Path(config_path).resolve()) if config_path else str(paths.conf_dir()))
     if config_dir is not None:
         anchor = SearchPathQuery(provider="schema")
@@ -116,18 +139,26 @@ def hydra_errors(overrides: Sequence[str]) -> Iterator[None]:
         GlobalHydra.instance().clear()
 
 
-def compose_job(hydra: Hydra, overrides: Sequence[str], config_name: str = CONFIG_NAME) -> Job:
-    """Compose and validate one run's config, writing nothing.
+def compose_job(
+    hydra: Hydra,
+    overrides: Sequence[str],
+    config_name: str = CONFIG_NAME,
+    *,
+    shipped_only: bool = False,
+    trusted: Collection[str] = (),
+) -> Job:
+    """Compose and validate one run's config, writing nothing; the last two arguments are those of ``validate``.
 
     Raises:
         HydraException, OmegaConfBaseException: it can't be composed.
         NnlabError: one line about the first thing that is wrong with it.
     """
-    return job_from(hydra.compose_config(config_name, list(overrides), RunMode.RUN, with_log_configuration=False))
+    composed = hydra.compose_config(config_name, list(overrides), RunMode.RUN, with_log_configuration=False)
+    return job_from(composed, shipped_only=shipped_only, trusted=trusted)
 
 
-def job_from(composed: DictConfig) -> Job:
-    """Return the validated job of a composed config, its ``hydra`` node included.
+def job_from(composed: DictConfig, *, shipped_only: bool = False, trusted: Collection[str] = ()) -> Job:
+    """Return the validated job of a composed config, its ``hydra`` node included; see ``validate``.
 
     Raises:
         OmegaConfBaseException: an interpolation can't be resolved.
@@ -138,7 +169,7 @@ def job_from(composed: DictConfig) -> Job:
     HydraConfig.instance().set_config(composed)  # what ${hydra:...} looks at
     try:
         node = OmegaConf.to_container(
-            OmegaConf.masked_copy(composed, [str(key) for key in composed if key != "hydra"]),
+            OmegaConf.masked_copy(composed, [str(key) for key in composed if key not in NOT_OF_THE_RUN]),
             resolve=True,
             throw_on_missing=True,
         )
@@ -146,7 +177,8 @@ def job_from(composed: DictConfig) -> Job:
     finally:
         HydraConfig.instance().cfg = before
     assert isinstance(node, dict)  # noqa: S101 - a DictConfig gives a dict
-    config = validate({str(key): value for key, value in node.items() if key != "experiment"})
+    values = {str(key): value for key, value in node.items()}
+    config = validate(values, shipped_only=shipped_only, trusted=trusted)
     chosen = {str(group): name for group, name in hydra.runtime.choices.items() if not str(group).startswith("hydra/")}
     return Job(
         config,
@@ -154,6 +186,23 @@ def job_from(composed: DictConfig) -> Job:
         tuple(str(override) for override in hydra.overrides.task),
         directory,
     )
+
+
+def as_override(key: str, value: Any) -> str:
+    """Return a setting as Hydra reads it on the command line."""
+    return f"{key}={_in_grammar(value)}"
+
+
+def _in_grammar(value: Any) -> str:
+    if value is None or isinstance(value, bool):
+        return json.dumps(value)
+    if isinstance(value, (list, tuple)):
+        return f"[{','.join(_in_grammar(each) for each in value)}]"
+    text = str(value)
+    if isinstance(value, str) and not re.fullmatch(r"[\w./+-]+", text):
+        escaped = text.replace("\\", "\\\\").replace("'", "\\'")
+        return f"'{escaped}'"
+    return text
 
 
 def explain(error: Exception, overrides: Sequence[str] = ()) -> NnlabError:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -145,21 +145,24 @@ class Config(_Section):
         return canonical_hash(decides)
 
 
-def validate(node: Mapping[str, Any], *, shipped_only: bool = False) -> Config:
+def validate(node: Mapping[str, Any], *, shipped_only: bool = False, trusted: Collection[str] = ()) -> Config:
     """Check a composed and resolved config: keys, types, ranges, and each component against its own signature.
 
     Args:
         node: the config.
         shipped_only: refuse components that ``conf/`` doesn't ship; for configs that somebody saved.
+        trusted: targets that are let through all the same, by their exact names.
 
     Raises:
         NnlabError: one line about the first thing that is wrong.
     """
     config = validated(Config, node)
     assert isinstance(config, Config)  # noqa: S101 - what validated() makes
-    for where, component in config.components().items():
-        if shipped_only:
-            component.check_shipped(where)
+    components = config.components()
+    if shipped_only:  # all of them before the first is imported
+        for where, component in components.items():
+            component.check_shipped(where, trusted)
+    for where, component in components.items():
         component.check(where)
     return config
 

@@ -2,22 +2,60 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from pydantic import BaseModel, ConfigDict
 
 from nnlab import checkpoint
 from nnlab.build import Stack
-from nnlab.build_network import build_layers, build_network
-from nnlab.components import Component
-from nnlab.config import Architecture
+from nnlab.build_network import build_layers, build_network, check_size
+from nnlab.components import Component, validated
+from nnlab.config import Architecture, Positive
 from nnlab.errors import NnlabError
 from nnlab.nn.sequential import Sequential
+from nnlab.one_line import one_line
 
 _CHUNK = 4096  # samples forwarded at once
+
+
+class _Described(BaseModel):
+    """What a manifest says of the network: how it is built."""
+
+    model_config = ConfigDict(strict=True)
+
+    in_features: Positive
+    out_features: Positive
+    architecture: Architecture
+    activation: Component
+    dtype: Literal["float32", "float64"]
+
+    def check(self) -> None:
+        """Refuse, before anything is imported, components that nnlab doesn't ship; then check their arguments."""
+        components = {
+            "architecture": self.architecture,
+            "architecture.output_activation": self.architecture.output_activation,
+            "activation": self.activation,
+            **{f"architecture.activations.{key}": node for key, node in self.architecture.activations.items()},
+        }
+        for where, component in components.items():
+            component.check_shipped(where)
+        for where, component in components.items():
+            component.check(where)
+
+
+class _Saved(BaseModel):
+    """What a manifest says of a network to be used."""
+
+    model_config = ConfigDict(strict=True)
+
+    network: _Described
+    class_names: list[str]
+    epoch: int
 
 
 @dataclass(eq=False)
@@ -82,19 +120,33 @@ def load(directory: str | Path, which: str = "last") -> Network:
     Raises:
         NnlabError: there is no such checkpoint, it is damaged, or it names anything but nnlab's own components.
     """
-    arrays, manifest = checkpoint.read(checkpoint.find(Path(directory), which))
-    described = manifest["network"]
-    architecture = Architecture.model_validate(described["architecture"])
-    activation = Component.model_validate(described["activation"])
-    for component in (architecture, architecture.output_activation, activation):
-        component.check_shipped(str(directory))
-    layers = build_layers(architecture, activation, described["in_features"], described["out_features"])
-    network = Sequential(layers, dtype=described["dtype"])
-    state = {name: array for name, array in arrays.items() if not name.startswith(("optimizer.", "input."))}
+    folder = checkpoint.find(Path(directory), which)
+    arrays, manifest = checkpoint.read(folder)
     try:
-        network.load_state_dict(state)
-    except ValueError as error:
-        raise NnlabError(f"{directory}: {error}") from error
-    return Network(
-        network, arrays.get("input.mean"), arrays.get("input.std"), tuple(manifest["class_names"]), manifest["epoch"]
-    )
+        return _from_checkpoint(arrays, manifest)
+    except (NnlabError, ValueError) as error:
+        raise NnlabError(one_line(f"{folder}: {error}")) from error
+
+
+def _from_checkpoint(arrays: Mapping[str, NDArray[Any]], manifest: Mapping[str, Any]) -> Network:
+    saved = validated(_Saved, manifest)
+    assert isinstance(saved, _Saved)  # noqa: S101 - what validated() makes
+    described = saved.network
+    described.check()
+    layers = build_layers(described.architecture, described.activation, described.in_features, described.out_features)
+    check_size(layers, described.in_features, described.dtype)
+    network = Sequential(layers, dtype=described.dtype)
+    state = {name: array for name, array in arrays.items() if not name.startswith(("optimizer.", "input."))}
+    for name, array in state.items():
+        if array.dtype != network.dtype:
+            raise NnlabError(f"{name} is {array.dtype}, and network.dtype is {network.dtype}")
+    network.load_state_dict(state)
+    mean, std = arrays.get("input.mean"), arrays.get("input.std")
+    if (mean is None) != (std is None):
+        raise NnlabError("input.mean and input.std belong together, and one of them is missing")
+    for each in (mean, std):
+        if each is not None and (each.shape != (described.in_features,) or not np.isfinite(each).all()):
+            raise NnlabError(f"input.mean and input.std should be {described.in_features} finite numbers each")
+    if std is not None and not (std > 0).all():
+        raise NnlabError("input.std should be above 0 everywhere")
+    return Network(network, mean, std, tuple(saved.class_names), saved.epoch)

@@ -1,20 +1,23 @@
 """A user's own arrays: a file of numpy.savez."""
 
+import io
 import zipfile
 import zlib
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
-from numpy.lib import format as npy
+from numpy.lib import format as npy_format
 from numpy.typing import NDArray
 
+from nnlab import npy
 from nnlab.data.dataset import Dataset, hash_arrays
 from nnlab.data.labels import encode_labels
 from nnlab.data.points import is_finite
 from nnlab.data.splits import choose, stratified, whole
 from nnlab.data.user_file import user_file
 from nnlab.errors import NnlabError
+from nnlab.machine_memory import check_fits
 
 MAX_BYTES = 4 * 2**30  # of one array; a few MB of zip can claim to hold terabytes
 KEPT = (np.uint8, np.float32, np.float64)  # dtypes of x that stay; any other becomes float64
@@ -105,26 +108,17 @@ def _array(archive: zipfile.ZipFile, name: str, argument: str, file: Path) -> ND
     size = archive.getinfo(f"{name}.npy").file_size
     if size > MAX_BYTES:
         raise NnlabError(f"{where} has {size} bytes; more than {MAX_BYTES // 2**30} GiB are not read")
+    check_fits(2 * size, where)
     with archive.open(f"{name}.npy") as stream:
-        dtype, promised = _header(stream)
+        dtype, _, promised = npy.read_header(io.BytesIO(stream.read(npy.file_bytes(0))))
     if dtype.hasobject:
-        raise NnlabError(f"{where} holds Python objects, which are not loaded; save it as numbers or text")
+        raise NnlabError(f"{where} {npy.PICKLED}; save it as numbers or text")
     # NumPy allocates what the header promises, so that must be what the file has.
     if promised != size:
         raise NnlabError(f"{where} is damaged: its header promises {promised} bytes, it has {size}")
     with archive.open(f"{name}.npy") as stream:
-        array: NDArray[Any] = npy.read_array(stream, allow_pickle=False)
+        array: NDArray[Any] = npy_format.read_array(stream, allow_pickle=False)
     return array.astype(array.dtype.newbyteorder("="), copy=False)
-
-
-def _header(stream: IO[bytes]) -> tuple[np.dtype[Any], int]:
-    """Return the dtype, and the size in bytes of the whole array with its header."""
-    version = npy.read_magic(stream)
-    readers = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
-    if version not in readers:
-        raise ValueError(f"an array of .npy version {version}, which holds neither numbers nor text")
-    shape, _, dtype = readers[version](stream)
-    return dtype, stream.tell() + dtype.itemsize * int(np.prod(shape, dtype=object))
 
 
 def _check_shapes(x: NDArray[Any], y: NDArray[Any], where_x: str, where_y: str) -> None:

@@ -10,8 +10,10 @@ from nnlab.data.cache import Arrays, prepared
 from nnlab.data.dataset import Dataset, hash_arrays
 from nnlab.data.splits import choose, stratified, whole
 from nnlab.errors import NnlabError
+from nnlab.machine_memory import check_fits
 
 MIN_SAMPLES = 10  # five of each class: the fewest of which every part of a 60/20/20 split gets one
+SAMPLE_BYTES = 80  # that scikit-learn needs for each while it makes them, measured
 
 
 def points(
@@ -49,6 +51,8 @@ def points(
         raise NnlabError(f"dataset.noise: {name} needs a finite number of at least 0, got {noise!r}")
     if not _is_integer(data_seed) or not 0 <= data_seed < 2**32:
         raise NnlabError(f"dataset.data_seed: {name} needs a whole number 0 .. {2**32 - 1}, got {data_seed!r}")
+
+    check_fits(SAMPLE_BYTES * int(samples), f"dataset.samples={samples}")
 
     def make() -> Arrays:
         from sklearn import datasets

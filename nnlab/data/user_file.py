@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from nnlab.errors import NnlabError
+from nnlab.machine_memory import check_fits
 
 
 def user_file(path: str | None, kind: str) -> Path:
@@ -16,13 +17,17 @@ def user_file(path: str | None, kind: str) -> Path:
         An absolute path.
 
     Raises:
-        NnlabError: none is given, or there is no such file.
+        NnlabError: none is given, or there is no such file: folders, named pipes and devices are none.
     """
     if not path:
         raise NnlabError(f"dataset.path: give the {kind}, as dataset.path=FILE")
-    file = Path(path).expanduser().absolute()
+    try:
+        file = Path(path).expanduser().absolute()
+    except RuntimeError as error:  # ~nobody
+        raise NnlabError(f"dataset.path: {path} names a home directory that there is not") from error
     try:
         if file.is_file():
+            check_fits(file.stat().st_size, f"dataset.path: {file}")
             return file
         is_there = file.exists()
     except (OSError, ValueError) as error:  # a folder we may not enter; a null byte

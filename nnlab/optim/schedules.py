@@ -58,6 +58,7 @@ def inverse(total: int, *, gamma: float = 0.0005, power: float = 0.75) -> Schedu
     0.776969...
     """
     at_least_zero("gamma", gamma)
+    at_least_zero("power", power)
     return lambda t: (1 + gamma * t) ** -power
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,13 +20,13 @@ from nnlab import journal, paths, runner, tables
 from nnlab.comparison import compare, frame
 from nnlab.compose import CONFIG_NAME, VERSION_BASE, compose_job, hydra_app, hydra_errors, job_from, register
 from nnlab.errors import NnlabError
+from nnlab.mirroring import wait_until_mirrored
 from nnlab.output import say
 from nnlab.progress import Progress
 from nnlab.recorded_training import Outcome
 from nnlab.signals import ends_with_its_reader
 from nnlab.sweep.plan import name
-from nnlab.terminal import console
-from nnlab.tracking import cursor, follower, store
+from nnlab.tracking import store
 
 
 def train(arguments: Sequence[str]) -> Path | None:
@@ -64,12 +63,12 @@ def train(arguments: Sequence[str]) -> Path | None:
             say(f"interrupted: the run is kept as KILLED in {directory}")
             raise
         if outcome.status == "FAILED":
-            _wait(job.config.tracking.enabled, [directory], job.config.tracking.wait_seconds)
+            wait_until_mirrored(job.config.tracking.enabled, [directory], job.config.tracking.wait_seconds)
             raise NnlabError(f"the run FAILED: {outcome.reason}; its record is in {directory}", exit_code=1)
         record = journal.read(directory)
         shown = {key: record.metrics.get(f"final/{key}_accuracy") for key in ("train", "val", "test")}
         say("accuracy  " + "  ".join(f"{split} {value:.4f}" for split, value in shown.items() if value is not None))
-        _wait(job.config.tracking.enabled, [directory], job.config.tracking.wait_seconds)
+        wait_until_mirrored(job.config.tracking.enabled, [directory], job.config.tracking.wait_seconds)
         return directory
 
 
@@ -108,7 +107,7 @@ def _sweep(app: Hydra, config_name: str, overrides: list[str]) -> Path:
             runs = frame(children)
             if "FINISHED" in set(runs.get("status", ())):
                 tables.print_comparison(compare(runs=runs))
-            _wait(base.tracking.enabled, [directory, *children], base.tracking.wait_seconds)
+            wait_until_mirrored(base.tracking.enabled, [directory, *children], base.tracking.wait_seconds)
     return directory
 
 
@@ -118,27 +117,6 @@ def _own_directory(directory: Path, key: str) -> Path:
     if directory == Path.cwd() or (directory.is_dir() and any(directory.iterdir())):
         raise NnlabError(f"{key}={directory}: it is in use or not empty; a run needs a directory of its own")
     return directory
-
-
-def _wait(is_tracked: bool, directories: list[Path], seconds: float) -> None:
-    """Wait until the runs are in MLflow, and say how to look at them."""
-    if not is_tracked:
-        return
-    outputs = paths.outputs_dir()
-    started = time.monotonic()
-    with console().status("mirroring into MLflow"):
-        is_mirrored = follower.wait(outputs, directories, seconds)
-    if is_mirrored:
-        say(f"mirrored into MLflow, {time.monotonic() - started:.1f} s after the end of training")
-        say("look at it with: nnlab ui")
-        return
-    key = store.key(store.uri(outputs))
-    problem = next(filter(None, (cursor.read(directory, key).problem for directory in directories)), None)
-    if problem:
-        say(f"not mirrored: {problem}; all is kept in {outputs}")
-    else:
-        log = follower.log_path(outputs, store.uri(outputs))
-        say(f"not mirrored within {seconds:g} s: all is kept in {outputs}, run `nnlab sync` (log: {log})")
 
 
 def _show(arguments: Sequence[str]) -> None:

@@ -18,6 +18,7 @@ _EPILOG = """examples:
   nnlab train -m activation=tanh,relu seed='range(5)'        a sweep: every combination
   nnlab train --help                                         every group, choice and key
   nnlab compare                                              mean and spread over seeds
+  nnlab reproduce all --quick                                re-earn the published figures
   nnlab ui                                                   look at the runs in MLflow
 """
 
@@ -79,6 +80,21 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--checkpoint", default="last", metavar="WHICH", help="last (default), best or an epoch")
     evaluate.set_defaults(function=_evaluate)
 
+    reproduce = verbs.add_parser("reproduce", help="re-earn published figures, or train a past run again and compare")
+    reproduce.add_argument(
+        "what", metavar="WHAT", help="all, own, an experiment's name or file, a run's directory, or an MLflow run id"
+    )
+    reproduce.add_argument("--quick", action="store_true", help="only the experiments that cost less than a minute")
+    reproduce.add_argument("--json", type=Path, metavar="FILE", help="write the result there as well")
+    reproduce.add_argument("--markdown", type=Path, metavar="FILE", help="write the table of experiments there as well")
+    reproduce.add_argument(
+        "--rtol", type=float, default=1e-5, help="of a past run's losses, for WITHIN TOLERANCE (default: 1e-5)"
+    )
+    reproduce.add_argument(
+        "--trust", action="append", default=[], metavar="TARGET", help="a _target_ of your own that a saved file names"
+    )
+    reproduce.set_defaults(function=_reproduce)
+
     ui = verbs.add_parser("ui", help="open MLflow's UI on the runs")
     ui.add_argument("--port", type=int, help="default: the next free one from 5000")
     ui.add_argument("--no-browser", action="store_true", help="only print the URL")
@@ -135,6 +151,19 @@ def _evaluate(options: argparse.Namespace) -> int:
     loss, accuracy, samples = evaluate(options.directory, split=options.split, checkpoint=options.checkpoint)
     say(f"{options.split}  loss {loss:.6f}  accuracy {accuracy:.6f}  ({samples} samples)")
     return 0
+
+
+def _reproduce(options: argparse.Namespace) -> int:
+    from nnlab.reproduction.reproduce import reproduce
+
+    return reproduce(
+        options.what,
+        quick=options.quick,
+        rtol=options.rtol,
+        trusted=options.trust,
+        json_file=options.json,
+        markdown_file=options.markdown,
+    )
 
 
 def _ui(options: argparse.Namespace) -> int:

@@ -77,9 +77,13 @@ def find_runs(where: Sequence[str | Path] = (), experiment: str | None = None) -
         experiment = journal.read(newest).run.get("experiment")
     if experiment is None:
         return found
-    matching = [directory for directory in found if journal.read(directory).run.get("experiment") == experiment]
+    records = {directory: journal.read(directory).run for directory in found}
+    # A run that `nnlab reproduce` trained again is no further sample of its seed.
+    again = {directory for directory, run in records.items() if "nnlab.reproduces" in run.get("tags", {})}
+    matching = [directory for directory in found if records[directory].get("experiment") == experiment]
+    matching = [directory for directory in matching if where or directory not in again]
     if not matching:
-        names = sorted({str(journal.read(directory).run.get("experiment")) for directory in found})
+        names = sorted({str(run.get("experiment")) for run in records.values()})
         raise NnlabError(f"no run is of the experiment {experiment!r}; choose from {', '.join(names)}")
     return matching
 

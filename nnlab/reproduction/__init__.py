@@ -1,0 +1,1 @@
+"""Reproduction: past runs and published figures, done again and judged."""

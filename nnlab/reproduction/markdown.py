@@ -1,0 +1,99 @@
+"""Markdown: the table of the README, from what ``report.to_json`` gave."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from nnlab.errors import NnlabError
+from nnlab.reproduction.claims import Figure
+
+_HEADINGS = (
+    "experiment",
+    "measured",
+    "claimed",
+    "reached",
+    "verdict",
+    "the honest figure, where that protocol flatters",
+)
+
+
+def markdown(saved: Mapping[str, Any]) -> str:
+    """Return a table with a line for each metric of an experiment, and the honest figure in the same line."""
+    lines = [f"| {' | '.join(_HEADINGS)} |", f"|{'---|' * len(_HEADINGS)}"]
+    rows: Sequence[Mapping[str, Any]] = saved["rows"]
+    for row in (row for row in rows if not row["honest"]):
+        twin = next((twin for twin in rows if twin["honest"] and twin["experiment"] == row["experiment"]), None)
+        honest = [_honest(twin, metric, figures) for metric, figures in _by_metric(twin)] if twin else []
+        own = [_claimed(row, metric, figures) for metric, figures in _by_metric(row)]
+        for n, (cells, beside) in enumerate(itertools.zip_longest(own, honest, fillvalue=None)):
+            first = row["experiment"] if n == 0 else ""
+            lines.append(f"| {' | '.join([first, *(cells or [''] * 4), *(beside or [''])])} |")
+    machine = saved["machine"]
+    made = (
+        f"± is the 95 % interval of the mean over n seeds. Made by `nnlab reproduce {saved['what']}` in "
+        f"{saved['seconds'] / 60:.0f} minutes on {saved['date']}: {machine['cores']} cores of {machine['cpu']}, "
+        f"Python {machine['python']}, NumPy {machine['packages']['numpy']} ({machine['blas']})."
+    )
+    return "\n".join([*lines, "", made]) + "\n"
+
+
+def write_markdown(path: Path, what: str, text: str) -> None:
+    """Write a table to a file, or into one between the lines ``<!-- nnlab reproduce WHAT -->`` and ``<!-- end -->``.
+
+    Raises:
+        NnlabError: the file is there and has no such lines.
+    """
+    begin, end = f"<!-- nnlab reproduce {what} -->\n", "<!-- end -->"
+    if not path.exists():
+        path.write_text(text, encoding="utf-8")
+        return
+    before, found, rest = path.read_text(encoding="utf-8").partition(begin)
+    _, found_end, after = rest.partition(end)
+    if not found or not found_end:
+        raise NnlabError(f"{path} has no lines {begin.strip()} and {end} to put the table between")
+    path.write_text(f"{before}{begin}{text}{end}{after}", encoding="utf-8")
+
+
+def _by_metric(row: Mapping[str, Any]) -> Iterable[tuple[str, list[dict[str, Any]]]]:
+    """Yield a row's figures by their metrics: those of several epochs stand in one line."""
+    for metric, figures in itertools.groupby(row["figures"], key=lambda figure: str(figure["metric"])):
+        yield metric, list(figures)
+
+
+def _claimed(row: Mapping[str, Any], metric: str, figures: Sequence[Mapping[str, Any]]) -> list[str]:
+    keys = ("metric", "epoch", "judged", "within")
+    parsed = [Figure.model_validate({key: each[key] for key in keys} | {"value": each["claimed"]}) for each in figures]
+    claims = [figure.claimed or "-" for figure in parsed]
+    verdicts = dict.fromkeys(str(each["verdict"]) for each in figures)
+    return [
+        f"{_named(metric, figures)}, {row['protocol']}",
+        f"{', '.join(claims)} ({row['kind']})" if set(claims) != {"-"} else "",
+        _reached(figures),
+        ", ".join(verdicts),
+    ]
+
+
+def _honest(twin: Mapping[str, Any], metric: str, figures: Sequence[Mapping[str, Any]]) -> list[str]:
+    return [f"**{_reached(figures)}** {_named(metric, figures)}, {twin['protocol']}"]
+
+
+def _named(metric: str, figures: Sequence[Mapping[str, Any]]) -> str:
+    epochs = ", ".join(str(each["epoch"]) for each in figures if each["epoch"] is not None)
+    return f"{metric} at epoch{'s' if len(figures) > 1 else ''} {epochs}" if epochs else metric
+
+
+def _reached(figures: Sequence[Mapping[str, Any]]) -> str:
+    """Return the means with their intervals; for a single one its extremes as well."""
+    cells, n, spread = [], 0, ""
+    for each in figures:
+        of, figure = each["reached"], Figure(metric=each["metric"])
+        if of is None:
+            cells.append("-")
+            continue
+        half = 0.0 if of["low"] is None else (of["high"] - of["low"]) / 2
+        cells.append(figure.shown(of["mean"]) + (f" ± {figure.shown(half)}" if half else ""))
+        n, spread = of["n"], f", {figure.shown(of['min'])} to {figure.shown(of['max'])}" if of["n"] > 1 else ""
+    return f"{', '.join(cells)} (n = {n}{spread if len(figures) == 1 else ''})"

@@ -43,11 +43,6 @@ def test_every_choice_composes_and_validates(path: Path) -> None:
     assert composed.choices[path.parent.name] == path.stem
 
 
-@pytest.mark.parametrize("path", sorted(paths.experiments_dir().glob("*.yaml")), ids=lambda path: path.stem)
-def test_every_experiment_composes(path: Path) -> None:
-    assert job(f"experiment={path.stem}").choices["experiment"] == path.stem
-
-
 def test_an_experiment_is_overridden_by_the_command_line() -> None:
     config = job("experiment=mnist-mlp", "training.epochs=2", "activation=tanh")
     assert config.config.training.epochs == 2

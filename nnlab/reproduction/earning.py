@@ -13,9 +13,9 @@ from nnlab.compose import Job
 from nnlab.errors import NnlabError
 from nnlab.hashing import code_version
 from nnlab.journal import NAME, Journal, Record
-from nnlab.progress import Progress
 from nnlab.reproduction.claims import Figure, Protocol, Reached, Verdict, judge, reached
 from nnlab.reproduction.experiments import Experiment
+from nnlab.reproduction.workers import train_all
 from nnlab.tracking import follower
 
 _DECIDING = ("python", "packages", "system", "cpu", "blas")
@@ -88,8 +88,7 @@ def earn(experiment: Experiment, name: str, protocol: Protocol, todo: Sequence[J
         if missing:
             directories = [_unused(sweep, job.config.seed) for job in missing]
             names = [f"{name} seed={job.config.seed}" for job in missing]
-            with Progress(f"{name}  {len(missing)} runs", lines=5) as progress:
-                runner.run(missing, directories, names=names, parent=run_id, progress=progress)
+            train_all(missing, directories, names, run_id, f"{name}  {len(missing)} runs", environment.facts()["cores"])
             records = _records(sweep, todo)
         row = _row(experiment, protocol, sweep, [records[job.config.seed] for job in todo])
         parent.write("tags", tags={f"nnlab.verdict.{each.figure.name}": each.verdict for each in row.earned})

@@ -1,0 +1,117 @@
+"""Runs on all cores: the same bytes as in one process, and what happens when a process goes."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from nnlab import cli, journal, runner
+from nnlab.reproduction.experiments import find, jobs
+from nnlab.reproduction.workers import train_all
+
+EXPERIMENT = """
+# @package _global_
+# A small experiment.
+defaults:
+  - override /dataset: moons
+  - override /tracking: none
+training:
+  epochs: 3
+  blas_threads: 1
+claim:
+  system: own
+  kind: own
+  protocol: on held-out points
+  cost: 1
+  seeds: [0, 1, 2]
+  figures:
+    - {metric: final/test_accuracy}
+"""
+
+
+@pytest.fixture
+def experiment(tmp_path: Path) -> Path:
+    path = tmp_path / "small.yaml"
+    path.write_text(EXPERIMENT)
+    return path
+
+
+def files(directory: Path) -> dict[str, bytes]:
+    found = [path for path in directory.glob("checkpoints/*/*") if path.suffix == ".npy"]
+    return {str(path.relative_to(directory)): path.read_bytes() for path in found}
+
+
+def test_workers_train_the_same_bytes(experiment: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (read,) = find(str(experiment))
+    todo = jobs(read, read.claim)
+    alone = [tmp_path / "alone" / str(seed) for seed in range(3)]
+    together = [tmp_path / "together" / str(seed) for seed in range(3)]
+    runner.run(todo, alone)
+    train_all(todo, together, ["a", "b", "c"], "parent", "title", cores=2)
+    assert "title  3 done" in capfd.readouterr().out
+    for one, other in zip(alone, together, strict=True):
+        assert files(one) == files(other) != {}
+        assert journal.read(other).run["parent"] == "parent"
+
+
+@pytest.fixture
+def long_session(experiment: Path) -> Iterator[subprocess.Popen[str]]:
+    """A session whose two workers will be busy for hours."""
+    experiment.write_text(EXPERIMENT.replace("epochs: 3", "epochs: 10000000"))
+    command = [sys.executable, "-c", _TWO_CORES, str(experiment)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as session:
+        yield session
+        session.kill()
+
+
+_TWO_CORES = """
+import sys
+from nnlab import cli, environment
+environment.facts()["cores"] = 2
+cli.main(["reproduce", sys.argv[1]])
+"""
+
+
+def busy_workers(session: subprocess.Popen[str], outputs: Path) -> list[int]:
+    """The processes that write a journal; waits until there are two."""
+    for _ in range(600):
+        running = [path for path in outputs.glob(f"sweeps/*/*/{journal.NAME}") if path.stat().st_size > 5000]
+        if len(running) >= 2:
+            break
+        assert session.poll() is None, session.communicate()[1]
+        time.sleep(0.1)
+    children = Path(f"/proc/{session.pid}/task/{session.pid}/children").read_text().split()
+    return [pid for pid in map(int, children) if "popen_loky" in Path(f"/proc/{pid}/cmdline").read_text()]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+def test_a_killed_worker_ends_in_one_line(long_session: subprocess.Popen[str], outputs: Path) -> None:
+    os.kill(busy_workers(long_session, outputs)[0], signal.SIGKILL)
+    _, error = long_session.communicate(timeout=60)
+    assert long_session.returncode == 1
+    assert "a worker process was killed" in error.splitlines()[-1]
+    assert {journal.read(path.parent).status for path in outputs.glob(f"sweeps/*/*/{journal.NAME}")} == {"KILLED"}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+def test_ctrl_c_ends_the_workers(long_session: subprocess.Popen[str], outputs: Path) -> None:
+    workers = busy_workers(long_session, outputs)
+    long_session.send_signal(signal.SIGINT)
+    _, error = long_session.communicate(timeout=60)
+    assert (long_session.returncode, error.splitlines()[-1]) == (130, "nnlab: interrupted")
+    assert not any(Path(f"/proc/{pid}/cmdline").exists() for pid in workers)
+    (sweep,) = outputs.glob("sweeps/*")
+    statuses = [journal.read(path.parent).status for path in [sweep / journal.NAME, *sweep.glob(f"*/{journal.NAME}")]]
+    assert set(statuses) == {"KILLED"}
+
+
+def test_it_goes_on_after_that(experiment: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["reproduce", str(experiment)])
+    assert ended.value.code == 0
+    assert "final/test_accuracy" in capsys.readouterr().out

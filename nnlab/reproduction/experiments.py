@@ -43,7 +43,14 @@ class Experiment:
 
 def names() -> list[str]:
     """Return what ``find`` takes beside files: ``all``, ``own`` and the names of the shipped experiments."""
-    return ["all", "own", *sorted(path.stem for path in paths.experiments_dir().glob("*.yaml"))]
+    return ["all", "own", *_shipped()]
+
+
+def _shipped() -> dict[str, Path]:
+    """Return the shipped files by name, 5 before 20."""
+    by_name = {path.stem: path for path in paths.experiments_dir().glob("*.yaml")}
+    parts = {name: [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name)] for name in by_name}
+    return {name: by_name[name] for name in sorted(by_name, key=parts.__getitem__)}
 
 
 def find(what: str, *, quick: bool = False) -> list[Experiment]:
@@ -56,7 +63,7 @@ def find(what: str, *, quick: bool = False) -> list[Experiment]:
     Raises:
         NnlabError: there is none such, or a file is wrong.
     """
-    shipped = {path.stem: path for path in sorted(paths.experiments_dir().glob("*.yaml"))}
+    shipped = _shipped()
     if what in ("all", "own"):
         claiming = (read(path) for path in shipped.values() if "claim" in load_yaml(path))
         found = [experiment for experiment in claiming if (experiment.claim.system == "own") == (what == "own")]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +26,14 @@ def markdown(saved: Mapping[str, Any]) -> str:
     rows: Sequence[Mapping[str, Any]] = saved["rows"]
     for row in (row for row in rows if not row["honest"]):
         twin = next((twin for twin in rows if twin["honest"] and twin["experiment"] == row["experiment"]), None)
-        honest = [_honest(twin, metric, figures) for metric, figures in _by_metric(twin)] if twin else []
-        own = [_claimed(row, metric, figures) for metric, figures in _by_metric(row)]
-        for n, (cells, beside) in enumerate(itertools.zip_longest(own, honest, fillvalue=None)):
-            first = row["experiment"] if n == 0 else ""
-            lines.append(f"| {' | '.join([first, *(cells or [''] * 4), *(beside or [''])])} |")
+        own, honest = _by_metric(row), _by_metric(twin) if twin else []
+        for n, (figures, beside) in enumerate(itertools.zip_longest(own, honest)):
+            cells = [row["experiment"] if n == 0 else "", *(_claimed(row, figures) if figures else [""] * 4)]
+            cells.append(f"**{_reached(beside)}** {_named(beside)}" if beside else "")
+            if n == 0:  # what it is measured on goes for the lines below as well
+                cells[1] += f", {row['protocol']}"
+                cells[-1] += f", {twin['protocol']}" if twin else ""
+            lines.append(f"| {' | '.join(cells)} |")
     machine = saved["machine"]
     made = (
         f"± is the 95 % interval of the mean over n seeds. Made by `nnlab reproduce {saved['what']}` in "
@@ -57,31 +60,27 @@ def write_markdown(path: Path, what: str, text: str) -> None:
     path.write_text(f"{before}{begin}{text}{end}{after}", encoding="utf-8")
 
 
-def _by_metric(row: Mapping[str, Any]) -> Iterable[tuple[str, list[dict[str, Any]]]]:
-    """Yield a row's figures by their metrics: those of several epochs stand in one line."""
-    for metric, figures in itertools.groupby(row["figures"], key=lambda figure: str(figure["metric"])):
-        yield metric, list(figures)
+def _by_metric(row: Mapping[str, Any]) -> list[list[dict[str, Any]]]:
+    """Return a row's figures by their metrics: those of several epochs stand in one line."""
+    return [list(figures) for _, figures in itertools.groupby(row["figures"], key=lambda figure: str(figure["metric"]))]
 
 
-def _claimed(row: Mapping[str, Any], metric: str, figures: Sequence[Mapping[str, Any]]) -> list[str]:
+def _claimed(row: Mapping[str, Any], figures: Sequence[Mapping[str, Any]]) -> list[str]:
     keys = ("metric", "epoch", "judged", "within")
     parsed = [Figure.model_validate({key: each[key] for key in keys} | {"value": each["claimed"]}) for each in figures]
     claims = [figure.claimed or "-" for figure in parsed]
     verdicts = dict.fromkeys(str(each["verdict"]) for each in figures)
     return [
-        f"{_named(metric, figures)}, {row['protocol']}",
+        _named(figures),
         f"{', '.join(claims)} ({row['kind']})" if set(claims) != {"-"} else "",
         _reached(figures),
         ", ".join(verdicts),
     ]
 
 
-def _honest(twin: Mapping[str, Any], metric: str, figures: Sequence[Mapping[str, Any]]) -> list[str]:
-    return [f"**{_reached(figures)}** {_named(metric, figures)}, {twin['protocol']}"]
-
-
-def _named(metric: str, figures: Sequence[Mapping[str, Any]]) -> str:
+def _named(figures: Sequence[Mapping[str, Any]]) -> str:
     epochs = ", ".join(str(each["epoch"]) for each in figures if each["epoch"] is not None)
+    metric = str(figures[0]["metric"])
     return f"{metric} at epoch{'s' if len(figures) > 1 else ''} {epochs}" if epochs else metric
 
 

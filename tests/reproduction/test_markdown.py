@@ -56,7 +56,7 @@ def test_both_figures_stand_in_the_same_line() -> None:
         "| **0.9200 ± 0.0200 (n = 2, 0.9100 to 0.9300)** final/test_accuracy, on held-out samples |"
     )
     assert lines[3] == (
-        "|  | train/loss at epochs 3, 9, on the training set | 0.25 ± 0.01, - (published) "
+        "|  | train/loss at epochs 3, 9 | 0.25 ± 0.01, - (published) "
         "| 0.250000, 0.110000 (n = 1) | REPRODUCED, reported |  |"
     )
     assert "`nnlab reproduce all` in 2 minutes on 2026-11-21: 2 cores of Abacus" in lines[-1]

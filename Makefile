@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test lint types tests trajectories bench clean
+.PHONY: run test lint types tests figures trajectories bench clean
 
 run: .venv/installed
 	$(BIN)/nnlab train -m activation=sigmoid,tanh,relu 'seed=range(5)' training.epochs=60
@@ -18,6 +18,11 @@ types: .venv/installed-test
 
 tests: .venv/installed-test
 	$(BIN)/pytest -n 2
+
+# Re-earns every figure of experiments/, and writes the README's tables of them. About an hour on 2 cores.
+figures: .venv/installed
+	$(BIN)/nnlab reproduce all --json docs/reproduced/all.json --markdown README.md
+	$(BIN)/nnlab reproduce own --json docs/reproduced/own.json --markdown README.md
 
 # Regenerates the PyTorch trajectories that the tests compare with; PyTorch is not needed otherwise.
 trajectories: .venv/installed-test

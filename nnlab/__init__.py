@@ -6,10 +6,14 @@ imported when first used, so that ``import nnlab.training`` or ``nnlab --help`` 
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from nnlab.api import Network, compare, evaluate, history, load, run
+
+# Without a handler Python would print what is meant for train.log.
+logging.getLogger(__name__).addHandler(logging.NullHandler())
 
 __all__ = ["Network", "compare", "evaluate", "history", "load", "run"]
 

@@ -15,7 +15,6 @@ from nnlab import paths
 LARGEST_DIFF = 10_000_000
 """Bytes; a diff that is larger is not kept."""
 
-_SOURCES = (".py", ".yaml", ".yml", ".toml")
 _INHERITED = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE")  # a git hook sets them, for a repository of its own
 _PLAIN = (  # whatever the user's settings say
     *("--binary", "--unified=3", "--no-color", "--no-ext-diff", "--no-textconv", "--no-relative"),
@@ -28,8 +27,9 @@ class Checkout(NamedTuple):
 
     Attributes:
         commit: that is checked out.
-        dirty: whether a tracked file differs from it, or there is a module or config that git neither tracks nor
-            ignores; None where git can't say. Other untracked files don't count: data, notes, secrets.
+        dirty: whether a tracked file differs from it, or there is a Python module that git neither tracks nor
+            ignores; None where git can't say. Other untracked files don't count, and are not kept: data, notes, a
+            config (the run's own config.yaml has what it said) or passwords.
         diff: what ``git apply`` needs to make the sources out of the commit; empty if they are the commit's.
         note: why there is no diff, where there should be one.
     """
@@ -56,7 +56,7 @@ def look(directory: Path, outputs: Path) -> Checkout | None:
 
     Args:
         directory: anywhere in the working tree.
-        outputs: the outputs root, whose configs are no sources.
+        outputs: the outputs root, where nothing is a source.
     """
     found = _git(directory, "rev-parse", "--show-toplevel", "--git-path", "index", "--git-path", "objects", "HEAD")
     if found is None:
@@ -81,7 +81,7 @@ def look(directory: Path, outputs: Path) -> Checkout | None:
 
 def _is_source(root: Path, path: bytes, outputs: Path) -> bool:
     file = root / os.fsdecode(path)
-    return file.suffix in _SOURCES and not file.is_relative_to(outputs)
+    return file.suffix == ".py" and not file.is_relative_to(outputs)
 
 
 def _diff(root: Path, index: Path, objects: Path, untracked: list[bytes]) -> bytes | None:

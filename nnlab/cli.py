@@ -87,9 +87,7 @@ def _parser() -> argparse.ArgumentParser:
     reproduce.add_argument("--quick", action="store_true", help="only the experiments that cost less than a minute")
     reproduce.add_argument("--json", type=Path, metavar="FILE", help="write the result there as well")
     reproduce.add_argument("--markdown", type=Path, metavar="FILE", help="write the table of experiments there as well")
-    reproduce.add_argument(
-        "--rtol", type=float, default=1e-5, help="of a past run's losses, for WITHIN TOLERANCE (default: 1e-5)"
-    )
+    reproduce.add_argument("--rtol", type=float, help="of a past run's losses, for WITHIN TOLERANCE (default: 1e-5)")
     reproduce.add_argument(
         "--trust", action="append", default=[], metavar="TARGET", help="a _target_ of your own that a saved file names"
     )

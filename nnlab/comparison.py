@@ -81,7 +81,7 @@ def find_runs(where: Sequence[str | Path] = (), experiment: str | None = None) -
     # A run that `nnlab reproduce` trained again is no further sample of its seed.
     again = {directory for directory, run in records.items() if "nnlab.reproduces" in run.get("tags", {})}
     matching = [directory for directory in found if records[directory].get("experiment") == experiment]
-    matching = [directory for directory in matching if where or directory not in again]
+    matching = matching if where else [each for each in matching if each not in again] or matching
     if not matching:
         names = sorted({str(run.get("experiment")) for run in records.values()})
         raise NnlabError(f"no run is of the experiment {experiment!r}; choose from {', '.join(names)}")

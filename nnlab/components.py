@@ -12,6 +12,7 @@ import importlib
 import inspect
 import json
 import re
+import typing
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -170,6 +171,10 @@ def _path_in(values: Mapping[str, Any], location: Sequence[str | int]) -> list[s
     path: list[str] = []
     node: Any = values
     for part in location:
+        if isinstance(part, int) and isinstance(node, list) and path:
+            path[-1] += f"[{part}]"
+            node = node[part]
+            continue
         if not isinstance(node, Mapping) or (path and part not in node and not _is_key(part)):
             break
         path.append(str(part))
@@ -183,11 +188,18 @@ def _is_key(part: str | int) -> bool:
 
 def _keys_at(model: type[BaseModel], path: list[str]) -> dict[str, None]:
     for part in path:
-        annotation = model.model_fields[part].annotation
-        if not (inspect.isclass(annotation) and issubclass(annotation, BaseModel)):
+        below = _model_in(model.model_fields[part.partition("[")[0]].annotation)
+        if below is None:
             return {}
-        model = annotation
+        model = below
     return {field.alias or name: None for name, field in model.model_fields.items() if field.alias != "_target_"}
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    """Return the section that a field holds, perhaps a list of them or null."""
+    if inspect.isclass(annotation) and issubclass(annotation, BaseModel):
+        return annotation
+    return next(filter(None, map(_model_in, typing.get_args(annotation))), None)
 
 
 @functools.cache

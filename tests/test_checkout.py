@@ -60,7 +60,7 @@ def change(root: Path) -> None:
     (root / "weights.npy").write_bytes(BINARY[::-1])
     (root / "run.sh").chmod(0o755)
     (root / "conf" / "deep").mkdir(parents=True)
-    (root / "conf" / "deep" / "n\u00e4w -> 'one'.yaml").write_text("b: 1")
+    (root / "conf" / "deep" / "n\u00e4w -> 'one'.py").write_text("b: 1")
     (root / "added.toml").write_text("[a]\n")
     git(root, "add", "added.toml")
     (root / "-module.py").write_text("")
@@ -106,7 +106,7 @@ def test_a_clean_checkout_has_no_diff(repository: Path) -> None:
     assert look(repository) == checkout.Checkout(git(repository, "rev-parse", "HEAD"), dirty=False)
 
 
-@pytest.mark.parametrize("name", ["model.py", "weights.npy", "no end.txt", "conf/new.yaml", "new.py"])
+@pytest.mark.parametrize("name", ["model.py", "weights.npy", "no end.txt", "conf/new.py", "new.py"])
 def test_a_changed_file_or_a_new_source_makes_it_dirty(repository: Path, name: str) -> None:
     (repository / "conf").mkdir()
     (repository / name).write_text("new")
@@ -116,7 +116,7 @@ def test_a_changed_file_or_a_new_source_makes_it_dirty(repository: Path, name: s
 
 
 @pytest.mark.parametrize(
-    "name", ["passwords.txt", ".env", "data.csv", "train.log", "ignored.py", "outputs/config.yaml"]
+    "name", ["passwords.txt", ".env", "data.csv", "credentials.yaml", "train.log", "ignored.py", "outputs/config.py"]
 )
 def test_other_files_stay_out_of_it(repository: Path, name: str) -> None:
     (repository / "outputs").mkdir()

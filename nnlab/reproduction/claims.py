@@ -75,7 +75,7 @@ class Figure(_Section):
             return f"{self.shown(min(self.value))} to {self.shown(max(self.value))}"
         if self.value is None:
             return ""
-        return f"≥ {self.shown(self.value)}" if self.within is None else f"{self.value:g} ± {self.within:g}"
+        return f"{self.shown(self.value)} ± {self.within:g}" if self.within else f"≥ {self.shown(self.value)}"
 
     def shown(self, value: float) -> str:
         """Return a value of the metric with as many digits as are worth showing."""
@@ -99,6 +99,8 @@ class Protocol(_Section):
 
     @model_validator(mode="after")
     def _fits(self) -> Protocol:
+        if not self.protocol.isprintable():
+            raise ValueError("protocol: it is shown in one line, so it must be printable")
         if len(set(self.seeds)) < len(self.seeds):
             raise ValueError("a seed is given twice: that would count one run twice")
         for key in self.overrides:
@@ -165,6 +167,9 @@ def judge(figure: Figure, of: Reached | None, failed: int = 0) -> Verdict:
     claim (of all the reference's values), which a single run can't show; nothing is better than equal. NOT REPRODUCED:
     anything else, also where a run failed or has no such number.
 
+    The spread of a reference is met by a mean that is no worse than the worst of its values, and whose interval reaches
+    the interval of the reference's mean: one reference run that got stuck would else excuse many of ours.
+
     Args:
         figure: with its claim.
         of: what was reached; None if no run got so far.
@@ -181,7 +186,22 @@ def judge(figure: Figure, of: Reached | None, failed: int = 0) -> Verdict:
         return Verdict.REPRODUCED if off <= figure.within else Verdict.NOT_REPRODUCED
     sign = 1 if higher_is_better(figure.metric) else -1
     worst, best = (sign * values).min(), (sign * values).max()
-    ends = None if of.low is None or of.high is None else min(sign * of.low, sign * of.high)
-    if sign * of.mean < worst - _ROUNDING:
+    if sign * of.mean < worst - _ROUNDING or (
+        figure.judged == "spread" and _is_below(of, reached(values.tolist()), sign)
+    ):
         return Verdict.NOT_REPRODUCED
-    return Verdict.BETTER if ends is not None and ends > best + _ROUNDING else Verdict.REPRODUCED
+    low, _ = _interval(of, sign)
+    return Verdict.BETTER if len(of.values) > 1 and low > best + _ROUNDING else Verdict.REPRODUCED
+
+
+def _is_below(of: Reached, reference: Reached, sign: int) -> bool:
+    """Say whether the whole interval of one mean is worse than that of another; a single run has no interval."""
+    if len(of.values) == 1:
+        return False
+    return _interval(of, sign)[1] < _interval(reference, sign)[0] - _ROUNDING
+
+
+def _interval(of: Reached, sign: int) -> tuple[float, float]:
+    """Return the ends of a mean's interval, the worse one first, so that higher is better."""
+    ends = (sign * of.mean, sign * of.mean) if of.low is None or of.high is None else (sign * of.low, sign * of.high)
+    return min(ends), max(ends)

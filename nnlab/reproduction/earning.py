@@ -7,19 +7,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from nnlab import environment, journal, paths, runner
-from nnlab.build import load
+from nnlab import environment, journal, paths
 from nnlab.compose import Job
 from nnlab.errors import NnlabError
-from nnlab.hashing import code_version
 from nnlab.journal import NAME, Journal, Record
+from nnlab.reproduction import attempts
 from nnlab.reproduction.claims import Figure, Protocol, Reached, Verdict, judge, reached
 from nnlab.reproduction.experiments import Experiment
 from nnlab.reproduction.workers import train_all
 from nnlab.tracking import follower
-
-_DECIDING = ("python", "packages", "system", "cpu", "blas")
-"""Facts of a run that must be today's for it to count."""
 
 
 @dataclass(frozen=True)
@@ -79,17 +75,21 @@ def earn(experiment: Experiment, name: str, protocol: Protocol, todo: Sequence[J
         NnlabError: it can't be trained, or another process is at it.
         KeyboardInterrupt: on Ctrl-C, when the records are closed.
     """
-    runner.check(todo[0])
     parent = _open(sweep, name, experiment, protocol, todo[0])
     try:
         run_id = journal.read(sweep).run["run_id"]
-        records = _records(sweep, todo)
-        missing = [job for job in todo if not _has_finished(records.get(job.config.seed))]
+        records = attempts.by_seed(sweep, todo)
+        missing = [job for job in todo if not attempts.has_finished(records.get(job.config.seed))]
         if missing:
-            directories = [_unused(sweep, job.config.seed) for job in missing]
+            directories = [attempts.unused(sweep, job.config.seed) for job in missing]
             names = [f"{name} seed={job.config.seed}" for job in missing]
             train_all(missing, directories, names, run_id, f"{name}  {len(missing)} runs", environment.facts()["cores"])
-            records = _records(sweep, todo)
+            records = attempts.by_seed(sweep, todo)
+        if lost := [job.config.seed for job in todo if job.config.seed not in records]:
+            raise NnlabError(
+                f"{sweep}: code or data were changed while seed {lost[0]} trained; run the same command again",
+                exit_code=1,
+            )
         row = _row(experiment, protocol, sweep, [records[job.config.seed] for job in todo])
         parent.write("tags", tags={f"nnlab.verdict.{each.figure.name}": each.verdict for each in row.earned})
     except BaseException as error:
@@ -128,51 +128,15 @@ def _open(sweep: Path, name: str, experiment: Experiment, protocol: Protocol, jo
     return parent
 
 
-def _records(sweep: Path, todo: Sequence[Job]) -> dict[int, Record]:
-    """Return the newest record of each seed whose run was made as it would be made now."""
-    config = todo[0].config
-    data_hash = load(config.dataset, config.training.dtype)[0].data_hash
-    facts = environment.facts()
-    with environment.blas_threads(config.training.blas_threads) as threads:
-        wanted = {job.config.config_hash(threads): job.config.seed for job in todo}
-    found: dict[int, Record] = {}
-    for path in sorted(sweep.glob(f"*/{NAME}"), key=lambda path: path.stat().st_mtime):
-        record = journal.read(path.parent)
-        tags = record.run.get("tags", {})
-        if (
-            tags.get("nnlab.config_hash") in wanted
-            and tags.get("nnlab.code_version") == code_version()
-            and record.run["dataset"]["hash"] == data_hash
-            and all(record.run["environment"].get(key) == facts[key] for key in _DECIDING)
-        ):
-            found[wanted[tags["nnlab.config_hash"]]] = record
-    return found
-
-
-def _has_finished(record: Record | None) -> bool:
-    return record is not None and record.status == "FINISHED"
-
-
-def _unused(sweep: Path, seed: int) -> Path:
-    """Return the directory of a seed's next attempt: ``7``, and once that was interrupted ``7.1``."""
-    attempts = (f"{seed}.{attempt}" if attempt else str(seed) for attempt in range(10_000))
-    return next(sweep / name for name in attempts if not (sweep / name).exists())
-
-
 def _row(experiment: Experiment, protocol: Protocol, sweep: Path, records: Sequence[Record]) -> Row:
-    finished = [record for record in records if _has_finished(record)]
-    failures = [f"{record.directory.name}: {record.reason}" for record in records if not _has_finished(record)]
+    finished = [record for record in records if attempts.has_finished(record)]
+    failures = [f"{record.directory.name}: {record.reason}" for record in records if not attempts.has_finished(record)]
     earned = []
     for figure in protocol.figures:
         values = [value for record in finished if (value := _value(record, figure)) is not None]
-        if finished and len(values) < len(finished):
-            known = ", ".join(sorted(finished[0].metrics))
-            raise NnlabError(
-                f"{experiment.path}: claim: its runs have no {figure.name}; there are epochs 0 to "
-                f"{max(finished[0].steps)} and {known}"
-            )
+        unfinished = len(records) - len(values)  # or ended before that epoch
         of = reached(values) if values else None
-        earned.append(Earned(figure, of, len(failures), judge(figure, of, len(failures))))
+        earned.append(Earned(figure, of, unfinished, judge(figure, of, unfinished)))
     is_honest = protocol is experiment.claim.honest
     return Row(experiment, protocol, is_honest, earned, _seconds(records), sweep, failures)
 

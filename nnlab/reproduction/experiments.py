@@ -101,6 +101,8 @@ def read(path: Path) -> Experiment:
     if not re.fullmatch(r"[\w-]+", path.stem):
         raise NnlabError(f"{path}: the name of an experiment is made of letters, digits, - and _")
     assert isinstance(claim, Claim)  # noqa: S101 - what validated() makes
+    if path.stem in _shipped() and path.parent != paths.experiments_dir():
+        raise NnlabError(f"{path}: nnlab ships an experiment of this name; give the file another")
     return Experiment(path.stem, path, claim)
 
 

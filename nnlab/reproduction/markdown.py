@@ -31,16 +31,28 @@ def markdown(saved: Mapping[str, Any]) -> str:
             cells = [row["experiment"] if n == 0 else "", *(_claimed(row, figures) if figures else [""] * 4)]
             cells.append(f"**{_reached(beside)}** {_named(beside)}" if beside else "")
             if n == 0:  # what it is measured on goes for the lines below as well
-                cells[1] += f", {row['protocol']}"
-                cells[-1] += f", {twin['protocol']}" if twin else ""
-            lines.append(f"| {' | '.join(cells)} |")
+                cells[1] += f"; {row['protocol']}; {_seeds(row)}"
+                cells[-1] += f"; {twin['protocol']}; {_seeds(twin)}" if twin else ""
+            escaped = (cell.replace("|", "\\|") for cell in cells)
+            lines.append(f"| {' | '.join(escaped)} |")
     machine = saved["machine"]
     made = (
-        f"± is the 95 % interval of the mean over n seeds. Made by `nnlab reproduce {saved['what']}` in "
-        f"{saved['seconds'] / 60:.0f} minutes on {saved['date']}: {machine['cores']} cores of {machine['cpu']}, "
+        "± is the 95 % interval of the mean over n runs; a claim `a to b` is the spread of the reference's runs. "
+        f"Made by `nnlab reproduce {saved['what']}`, {saved['seconds'] / 60:.0f} minutes of training on "
+        f"{saved['date']}: {machine['cores']} cores of {machine['cpu']}, "
         f"Python {machine['python']}, NumPy {machine['packages']['numpy']} ({machine['blas']})."
     )
     return "\n".join([*lines, "", made]) + "\n"
+
+
+def check_marks(path: Path, what: str) -> None:
+    """Refuse a file that is there and has no place for the table.
+
+    Raises:
+        NnlabError: it lacks the lines ``<!-- nnlab reproduce WHAT -->`` and ``<!-- end -->``.
+    """
+    if path.exists():
+        _around(path, what)
 
 
 def write_markdown(path: Path, what: str, text: str) -> None:
@@ -49,15 +61,18 @@ def write_markdown(path: Path, what: str, text: str) -> None:
     Raises:
         NnlabError: the file is there and has no such lines.
     """
+    before, after = _around(path, what) if path.exists() else ("", "")
+    path.write_text(f"{before}{text}{after}", encoding="utf-8")
+
+
+def _around(path: Path, what: str) -> tuple[str, str]:
+    """Return what stands before and after the table."""
     begin, end = f"<!-- nnlab reproduce {what} -->\n", "<!-- end -->"
-    if not path.exists():
-        path.write_text(text, encoding="utf-8")
-        return
     before, found, rest = path.read_text(encoding="utf-8").partition(begin)
     _, found_end, after = rest.partition(end)
     if not found or not found_end:
         raise NnlabError(f"{path} has no lines {begin.strip()} and {end} to put the table between")
-    path.write_text(f"{before}{begin}{text}{end}{after}", encoding="utf-8")
+    return before + begin, end + after
 
 
 def _by_metric(row: Mapping[str, Any]) -> list[list[dict[str, Any]]]:
@@ -76,6 +91,13 @@ def _claimed(row: Mapping[str, Any], figures: Sequence[Mapping[str, Any]]) -> li
         _reached(figures),
         ", ".join(verdicts),
     ]
+
+
+def _seeds(row: Mapping[str, Any]) -> str:
+    seeds = row["seeds"]
+    is_range = len(seeds) > 2 and seeds == list(range(seeds[0], seeds[0] + len(seeds)))
+    listed = f"{seeds[0]} to {seeds[-1]}" if is_range else ", ".join(map(str, seeds))
+    return f"seed{'s' if len(seeds) > 1 else ''} {listed}"
 
 
 def _named(figures: Sequence[Mapping[str, Any]]) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from rich.table import Table
+from rich.text import Text
 
 from nnlab import environment, paths
 from nnlab.hashing import code_version
@@ -39,16 +40,15 @@ def print_rows(rows: Sequence[Row]) -> None:
         for n, each in enumerate(row.earned):
             of, shown = each.reached, each.figure.shown
             name = "  the honest figure" if row.is_honest else row.experiment.name
-            verdict = f"[{_STYLE[each.verdict]}]{each.verdict}[/]" if each.verdict in _STYLE else str(each.verdict)
             table.add_row(
-                *((name, row.protocol.protocol) if n == 0 else ("", "")),
-                each.figure.name,
+                *((name, Text(row.protocol.protocol)) if n == 0 else ("", "")),
+                Text(each.figure.name),
                 each.figure.claimed,
                 shown(of.mean) if of else "-",
                 f"{shown(of.low)} to {shown(of.high)}" if of and of.low is not None and of.high is not None else "",
                 str(len(of.values) if of else 0),
                 f"{shown(min(of.values))} to {shown(max(of.values))}" if of and len(of.values) > 1 else "",
-                verdict,
+                Text(each.verdict, _STYLE.get(each.verdict, "")),
                 f"{row.seconds:.1f}" if n == 0 else "",
             )
     out = console()

@@ -2,68 +2,93 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 from nnlab import paths
-from nnlab.compose import stamp
+from nnlab.build import build
+from nnlab.compose import Job, stamp
 from nnlab.errors import NnlabError
+from nnlab.reproduction import metrics
+from nnlab.reproduction.claims import Protocol
 from nnlab.reproduction.earning import Row, earn
 from nnlab.reproduction.experiments import Experiment, jobs
 from nnlab.reproduction.report import describe
+from nnlab.signals import sigterm_as_interrupt
+
+Todo = tuple[Experiment, str, Protocol, list[Job]]
 
 
-def reproduce_experiments(
-    what: str, experiments: Sequence[Experiment], say: Callable[[str], None], trusted: Collection[str] = ()
-) -> list[Row]:
-    """Re-earn every figure of some experiments.
+class Session:
+    """What was asked for, and which sweeps it has trained into so far.
 
     Args:
-        what: they were asked for as; an interrupted session of that name is gone on with.
-        experiments: whose figures.
-        say: prints a line.
+        what: it was asked for as; an interrupted session of that name is gone on with.
+        experiments: whose figures are to be re-earned.
         trusted: targets that a file which nnlab doesn't ship may name.
 
-    Returns:
-        a row for each protocol, an honest one behind the one that it stands beside.
-
     Raises:
-        NnlabError: an experiment can't be composed or trained.
-        KeyboardInterrupt: on Ctrl-C; what has finished is kept.
+        NnlabError: an experiment can't be composed or built, or its runs will not have what it claims.
     """
-    state = paths.outputs_dir() / "reproductions" / f"{Path(what).stem}.json"
-    sweeps = _unfinished(state)
-    if sweeps:
-        say(f"going on with {state.name}, which was interrupted; finished runs are kept")
-    rows = []
-    # All are composed before the first one trains.
-    todo = [(each, *named, jobs(each, named[1], trusted)) for each in experiments for named in each.protocols()]
-    for experiment, name, protocol, its_jobs in todo:
-        sweeps.setdefault(name, f"{stamp()}-{name}")
-        _write(state, {"finished": False, "sweeps": sweeps})
-        sweep = paths.outputs_dir() / "sweeps" / sweeps[name]
-        say(f"{name}: {len(protocol.seeds)} seeds in {sweep}")
-        rows.append(earn(experiment, name, protocol, its_jobs, sweep))
-        for each in rows[-1].earned:
-            say(f"{name}: {each.figure.name} {describe(each)}: {each.verdict}")
-    _write(state, {"finished": True, "sweeps": sweeps})
-    return rows
 
+    def __init__(self, what: str, experiments: Sequence[Experiment], trusted: Collection[str] = ()) -> None:
+        path = Path(what)
+        name = f"{path.stem}-{hashlib.sha256(bytes(path.resolve())).hexdigest()[:8]}" if path.is_file() else what
+        self.state = paths.outputs_dir() / "reproductions" / f"{name}.json"
+        self.sweeps = self._unfinished()
+        self.todo: list[Todo] = [
+            (each, *named, jobs(each, named[1], trusted)) for each in experiments for named in each.protocols()
+        ]
+        for experiment, _, protocol, its_jobs in self.todo:  # all of them, before the first one trains
+            try:
+                stack = build([its_jobs[0].config])
+                for figure in protocol.figures:
+                    metrics.check(figure, stack)
+            except NnlabError as error:
+                raise NnlabError(f"{experiment.path}: {error}") from error
 
-def _unfinished(state: Path) -> dict[str, str]:
-    """Return the sweeps of the last session, if it was interrupted."""
-    if not state.exists():
-        return {}
-    try:
-        saved = json.loads(state.read_text(encoding="utf-8"))
-        return {} if saved["finished"] else dict(saved["sweeps"])
-    except (ValueError, TypeError, KeyError) as error:
-        raise NnlabError(f"{state} is damaged; delete it, and all is trained anew") from error
+    def earn(self, say: Callable[[str], None]) -> list[Row]:
+        """Train what is missing, and return a row for each protocol, honest ones behind those that they stand beside.
 
+        Raises:
+            NnlabError: something can't be trained.
+            KeyboardInterrupt: on Ctrl-C or SIGTERM; what has finished is kept.
+        """
+        if self.sweeps:
+            say(f"going on with {self.state}, which was interrupted; finished runs are kept")
+        rows = []
+        for experiment, name, protocol, its_jobs in self.todo:
+            self.sweeps.setdefault(name, f"{stamp()}-{name}")
+            self._write(finished=False)
+            sweep = paths.outputs_dir() / "sweeps" / self.sweeps[name]
+            say(f"{name}: {len(protocol.seeds)} {'seeds' if len(protocol.seeds) > 1 else 'seed'} in {sweep}")
+            with sigterm_as_interrupt():
+                rows.append(earn(experiment, name, protocol, its_jobs, sweep))
+            for each in rows[-1].earned:
+                say(f"{name}: {each.figure.name} {describe(each)}: {each.verdict}")
+        return rows
 
-def _write(state: Path, saved: dict[str, object]) -> None:
-    state.parent.mkdir(parents=True, exist_ok=True)
-    temporary = state.with_suffix(".tmp")
-    temporary.write_text(json.dumps(saved, indent=2), encoding="utf-8")
-    temporary.replace(state)
+    def finish(self) -> None:
+        """Note that the result has been handed over: the next session begins anew."""
+        self._write(finished=True)
+
+    def _unfinished(self) -> dict[str, str]:
+        """Return the sweeps of the last session, if it was interrupted."""
+        if not self.state.exists():
+            return {}
+        try:
+            saved = json.loads(self.state.read_text(encoding="utf-8"))
+            sweeps = {} if saved["finished"] else {str(name): str(sweep) for name, sweep in saved["sweeps"].items()}
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise NnlabError(f"{self.state} is damaged; delete it, and all is trained anew") from error
+        if any(Path(sweep).name != sweep for sweep in sweeps.values()):
+            raise NnlabError(f"{self.state} is damaged: it names no sweeps; delete it, and all is trained anew")
+        return sweeps
+
+    def _write(self, *, finished: bool) -> None:
+        self.state.parent.mkdir(parents=True, exist_ok=True)
+        temporary = self.state.with_suffix(".tmp")
+        temporary.write_text(json.dumps({"finished": finished, "sweeps": self.sweeps}, indent=2), encoding="utf-8")
+        temporary.replace(self.state)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+import os
+import signal
+import threading
 from collections.abc import Sequence
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
@@ -15,6 +18,8 @@ from nnlab.errors import NnlabError
 from nnlab.output import say
 from nnlab.progress import Progress
 from nnlab.terminal import console
+
+_CLOSING_SECONDS = 20.0
 
 
 def train_all(
@@ -45,7 +50,7 @@ def train_all(
         return
     size = min(memory.best_stack([job.config for job in jobs]), math.ceil(len(jobs) / workers))
     cuts = [slice(start, start + size) for start in range(0, len(jobs), size)]
-    tasks = (joblib.delayed(_train)(jobs[cut], directories[cut], names[cut], parent) for cut in cuts)
+    tasks = (joblib.delayed(_train)(jobs[cut], directories[cut], names[cut], parent, os.getpid()) for cut in cuts)
     done = 0
     try:
         with console().status(f"{title}, {workers} at a time"):
@@ -60,6 +65,22 @@ def train_all(
         ) from error
 
 
-def _train(jobs: Sequence[Job], directories: Sequence[Path], names: Sequence[str], parent: str) -> int:
-    runner.run(jobs, directories, names=names, parent=parent)
+def _train(jobs: Sequence[Job], directories: Sequence[Path], names: Sequence[str], parent: str, starter: int) -> int:
+    if os.getppid() != starter:
+        os._exit(1)
+    ended = threading.Event()
+    threading.Thread(target=_end_with, args=(starter, ended), daemon=True).start()
+    try:
+        runner.run(jobs, directories, names=names, parent=parent)
+    finally:
+        ended.set()
     return len(jobs)
+
+
+def _end_with(starter: int, ended: threading.Event) -> None:
+    """End this process when the one that started it has been killed: its runs are closed, no further ones begun."""
+    while not ended.wait(0.5):
+        if os.getppid() != starter:
+            os.kill(os.getpid(), signal.SIGTERM)  # for `runner.run` an interrupt
+            ended.wait(_CLOSING_SECONDS)
+            os._exit(1)

@@ -11,6 +11,7 @@ from nnlab.reproduction.claims import Claim, Figure, Reached, Verdict, judge, re
 AT_LEAST = Figure(metric="final/test_accuracy", value=0.98, judged="at_least")
 EQUAL = Figure(metric="train/objective", epoch=2, value=0.432387, judged="equal", within=1e-6)
 SPREAD = Figure(metric="test/accuracy", epoch=5, value=[0.92, 0.93, 0.91], judged="spread")
+STUCK = Figure(metric="test/accuracy", value=[0.922, 0.921, 0.92, 0.919, 0.923, 0.918, 0.83], judged="spread")
 LOSSES = Figure(metric="final/test_loss", value=[0.2, 0.3], judged="spread")
 REPORTED = Figure(metric="final/test_accuracy")
 
@@ -43,6 +44,9 @@ def test_one_value_has_no_interval_and_equal_values_have_an_empty_one() -> None:
         (SPREAD, [0.909, 0.909], Verdict.NOT_REPRODUCED),
         (SPREAD, [0.94, 0.95, 0.945], Verdict.BETTER),
         (SPREAD, [0.925, 0.95], Verdict.REPRODUCED),  # above the spread, but not surely
+        (STUCK, [0.92, 0.921, 0.919], Verdict.REPRODUCED),
+        (STUCK, [0.86, 0.861, 0.859], Verdict.NOT_REPRODUCED),  # one stuck reference run does not excuse all of ours
+        (STUCK, [0.86], Verdict.REPRODUCED),  # of a single run nothing is known but that it is in the spread
         (LOSSES, [0.25, 0.28], Verdict.REPRODUCED),
         (LOSSES, [0.31, 0.32], Verdict.NOT_REPRODUCED),
         (LOSSES, [0.10, 0.11, 0.105], Verdict.BETTER),
@@ -98,6 +102,7 @@ def with_figure(**changes: object) -> dict[str, object]:
     [
         (a_claim(seeds=[1, 1]), "given twice"),
         (a_claim(seeds=[]), "claim.seeds"),
+        (a_claim(protocol="\x1b[31mred"), "must be printable"),
         (a_claim(kind="rumoured"), "'published', 'rerun' or 'own'"),
         (a_claim(sedes=[1]), "did you mean seeds"),
         (a_claim(overrides={"hydra.run.dir": "elsewhere"}), "'hydra.run.dir' is no key"),
@@ -108,7 +113,8 @@ def with_figure(**changes: object) -> dict[str, object]:
         (with_figure(value=[0.9], judged="spread"), "1 reference values for 2 seeds"),
         (with_figure(within=0.1), "within is what judged: equal takes"),
         (with_figure(metric="final/test_loss"), "for accuracies"),
-        (with_figure(judged="about"), "claim.figures"),
+        (with_figure(judged="about"), "claim.figures[0].judged"),
+        (with_figure(metrik="x"), "claim.figures[0].metrik: there is no such key"),
     ],
 )
 def test_a_wrong_claim_is_named_in_one_line(node: dict[str, object], message: str) -> None:

@@ -1,7 +1,9 @@
 """Experiments of a user's own file, re-earned for real: moons, a few epochs."""
 
 import json
+import os
 import re
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,7 @@ import pytest
 from nnlab import cli, journal, memory, recorder
 from nnlab.errors import NnlabError
 from nnlab.progress import Progress
-from nnlab.reproduction import earning
+from nnlab.reproduction import attempts
 from nnlab.reproduction.experiments import find
 from nnlab.training import EpochResult
 
@@ -138,7 +140,7 @@ def test_runs_of_other_code_do_not_count(experiment: Path, outputs: Path, monkey
     assert exit_code("reproduce", experiment) == 0
     assert journals(outputs) == before  # all there, nothing trained
     state.write_text(state.read_text().replace('"finished": true', '"finished": false'))
-    for module in (earning, recorder):
+    for module in (attempts, recorder):
         monkeypatch.setattr(module, "code_version", lambda: "another")
     assert exit_code("reproduce", experiment) == 0
     after = journals(outputs)
@@ -156,8 +158,10 @@ def test_runs_of_other_code_do_not_count(experiment: Path, outputs: Path, monkey
     ("old", "new", "message"),
     [
         ("claim:", "claims:", "claims nothing"),
-        ("final/train_accuracy", "final/tset_accuracy", "no final/tset_accuracy"),
-        ("epoch: 2", "epoch: 20", "no train/loss at epoch 20; there are epochs 0 to 3"),
+        ("final/train_accuracy", "final/tset_accuracy", "no metric 'final/tset_accuracy'; choose from final/train_"),
+        ("{metric: train/loss, epoch: 2}", "{metric: penalty, epoch: 2}", "no metric of an epoch 'penalty'"),
+        ("epoch: 2", "epoch: 20", "no train/loss at epoch 20; there are epochs 1 to 3"),
+        ("epoch: 2", "epoch: 0", "no train/loss at epoch 0; there are epochs 1 to 3"),
         ("override /dataset: moons", "override /dataset: mooons", "dataset=mooons"),
         ("override /dataset: moons", "override /hydra/launcher: joblib", "hydra/launcher"),
         ("override /dataset: moons", "../../../etc/passwd", "is no choice"),
@@ -181,9 +185,58 @@ def test_a_wrong_file_ends_in_one_line(
     experiment.write_text(EXPERIMENT.replace(old, new, 1))
     assert exit_code("reproduce", experiment) == 2
     assert "trap" not in sys.modules
+    assert not Path(os.environ["NNLAB_OUTPUTS"]).exists()
     error = capsys.readouterr().err
     assert message in error
     assert error.count("\n") == 1
+
+
+def test_a_finished_run_counts_before_a_later_attempt(
+    experiment: Path, outputs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert exit_code("reproduce", experiment) == 0
+    (state,) = outputs.glob("reproductions/*.json")
+    state.write_text(state.read_text().replace('"finished": true', '"finished": false'))
+    sweep = min(outputs.glob("sweeps/*"))
+    shutil.copytree(sweep / "1", sweep / "1.1")
+    killed = sweep / "1.1" / journal.NAME
+    killed.write_bytes(b"".join(killed.read_bytes().splitlines(keepends=True)[:-1]))
+    damaged = sweep / "1.2" / journal.NAME
+    damaged.parent.mkdir()
+    damaged.write_text("no journal\n")
+    before = journals(outputs)
+    capsys.readouterr()
+    assert exit_code("reproduce", experiment) == 0
+    assert journals(outputs) == before
+    assert "not counted" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"finished": false, "sweeps": {"small": "../../x"}}', '{"sweeps": 3}'])
+def test_a_damaged_state_is_named(
+    experiment: Path, outputs: Path, text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert exit_code("reproduce", experiment) == 0
+    (state,) = outputs.glob("reproductions/*.json")
+    state.write_text(text)
+    capsys.readouterr()
+    assert exit_code("reproduce", experiment) == 2
+    assert f"{state} is damaged" in capsys.readouterr().err
+
+
+def test_code_that_changes_while_it_trains_is_named(
+    experiment: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(recorder, "code_version", lambda: "edited meanwhile")
+    assert exit_code("reproduce", experiment) == 1
+    assert "changed while seed 0 trained" in capsys.readouterr().err
+
+
+def test_files_of_the_same_name_have_sessions_of_their_own(experiment: Path, outputs: Path) -> None:
+    other = experiment.parent / "other" / experiment.name
+    other.parent.mkdir()
+    other.write_text(EXPERIMENT)
+    assert exit_code("reproduce", experiment) == exit_code("reproduce", other) == 0
+    assert len(list(outputs.glob("reproductions/*.json"))) == 2
 
 
 def test_what_there_is_to_reproduce() -> None:
@@ -194,10 +247,20 @@ def test_what_there_is_to_reproduce() -> None:
 
 
 def test_the_command_line_says_what_is_wrong(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    plain, marked, taken = tmp_path / "plain.md", tmp_path / "marked.md", tmp_path / "mnist-mlp.yaml"
+    plain.write_text("# Title\n")
+    marked.write_text("<!-- nnlab reproduce all -->\n<!-- end -->\n")
+    taken.write_text(EXPERIMENT)
     cases: dict[tuple[Any, ...], str] = {
         ("reproduce", "nonsense"): "choose from",
         ("reproduce", "all", "--json", tmp_path / "no" / "x.json"): "no such folder",
         ("reproduce", "mnist-mlp"): "claims nothing",
+        ("reproduce", "all", "--rtol", "0.1"): "--rtol is for a past run",
+        ("reproduce", "all", "--trust", "a.b"): "nnlab's own experiments need none",
+        ("reproduce", "all", "--markdown", tmp_path): "it is a folder",
+        ("reproduce", "all", "--markdown", plain): "has no lines <!-- nnlab reproduce all -->",
+        ("reproduce", "all", "--quick", "--markdown", marked): "has no lines <!-- nnlab reproduce all --quick -->",
+        ("reproduce", taken): "nnlab ships an experiment of this name",
     }
     for arguments, message in cases.items():
         assert exit_code(*arguments) == 2

@@ -29,6 +29,7 @@ SAVED = {
             "kind": "published",
             "honest": False,
             "protocol": "on the training set",
+            "seeds": [0, 1, 2],
             "figures": [
                 a_figure("final/train_accuracy", [0.99, 1.0], claimed=0.98, judged="at_least", verdict="BETTER"),
                 a_figure(
@@ -41,7 +42,8 @@ SAVED = {
             "experiment": "s9",
             "kind": "published",
             "honest": True,
-            "protocol": "on held-out samples",
+            "protocol": "on held-out | new samples",
+            "seeds": [4, 5],
             "figures": [a_figure("final/test_accuracy", [0.91, 0.93])],
         },
     ],
@@ -51,15 +53,15 @@ SAVED = {
 def test_both_figures_stand_in_the_same_line() -> None:
     lines = markdown(SAVED).splitlines()
     assert lines[2] == (
-        "| s9 | final/train_accuracy, on the training set | ≥ 0.9800 (published) "
+        "| s9 | final/train_accuracy; on the training set; seeds 0 to 2 | ≥ 0.9800 (published) "
         "| 0.9950 ± 0.0200 (n = 2, 0.9900 to 1.0000) | BETTER "
-        "| **0.9200 ± 0.0200 (n = 2, 0.9100 to 0.9300)** final/test_accuracy, on held-out samples |"
+        "| **0.9200 ± 0.0200 (n = 2, 0.9100 to 0.9300)** final/test_accuracy; on held-out \\| new samples; seeds 4, 5 |"
     )
     assert lines[3] == (
-        "|  | train/loss at epochs 3, 9 | 0.25 ± 0.01, - (published) "
+        "|  | train/loss at epochs 3, 9 | 0.250000 ± 0.01, - (published) "
         "| 0.250000, 0.110000 (n = 1) | REPRODUCED, reported |  |"
     )
-    assert "`nnlab reproduce all` in 2 minutes on 2026-11-21: 2 cores of Abacus" in lines[-1]
+    assert "`nnlab reproduce all`, 2 minutes of training on 2026-11-21: 2 cores of Abacus" in lines[-1]
 
 
 def test_a_file_keeps_everything_but_the_table_between_its_marks(tmp_path: Path) -> None:

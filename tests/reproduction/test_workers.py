@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from nnlab import cli, journal, runner
+from nnlab import journal, runner
 from nnlab.reproduction.experiments import find, jobs
 from nnlab.reproduction.workers import train_all
 
@@ -98,20 +98,44 @@ def test_a_killed_worker_ends_in_one_line(long_session: subprocess.Popen[str], o
     assert {journal.read(path.parent).status for path in outputs.glob(f"sweeps/*/*/{journal.NAME}")} == {"KILLED"}
 
 
+def are_gone(workers: list[int]) -> bool:
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline and any(Path(f"/proc/{pid}/cmdline").exists() for pid in workers):
+        time.sleep(0.1)
+    return not any(Path(f"/proc/{pid}/cmdline").exists() for pid in workers)
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
-def test_ctrl_c_ends_the_workers(long_session: subprocess.Popen[str], outputs: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_ends_the_workers(
+    number: signal.Signals, long_session: subprocess.Popen[str], outputs: Path
+) -> None:
     workers = busy_workers(long_session, outputs)
-    long_session.send_signal(signal.SIGINT)
+    long_session.send_signal(number)
     _, error = long_session.communicate(timeout=60)
     assert (long_session.returncode, error.splitlines()[-1]) == (130, "nnlab: interrupted")
-    assert not any(Path(f"/proc/{pid}/cmdline").exists() for pid in workers)
+    assert are_gone(workers)
     (sweep,) = outputs.glob("sweeps/*")
     statuses = [journal.read(path.parent).status for path in [sweep / journal.NAME, *sweep.glob(f"*/{journal.NAME}")]]
     assert set(statuses) == {"KILLED"}
 
 
-def test_it_goes_on_after_that(experiment: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as ended:
-        cli.main(["reproduce", str(experiment)])
-    assert ended.value.code == 0
-    assert "final/test_accuracy" in capsys.readouterr().out
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+def test_workers_end_with_a_killed_session_and_the_next_goes_on(
+    long_session: subprocess.Popen[str], outputs: Path, experiment: Path
+) -> None:
+    workers = busy_workers(long_session, outputs)
+    long_session.kill()
+    long_session.wait()
+    assert are_gone(workers)
+    (sweep,) = outputs.glob("sweeps/*")
+    killed = {path.parent.name: path.read_bytes() for path in sweep.glob(f"*/{journal.NAME}")}
+    assert {journal.read(sweep / name).status for name in killed} == {"KILLED"}
+
+    experiment.write_text(EXPERIMENT)  # of an end that a test can wait for
+    again = subprocess.run([*long_session.args], capture_output=True, text=True, timeout=120, check=False)  # type: ignore[misc]
+    assert again.returncode == 0, again.stderr
+    assert "going on with" in again.stdout
+    assert {name: (sweep / name / journal.NAME).read_bytes() for name in killed} == killed
+    attempts = {path.parent.name for path in sweep.glob(f"*/{journal.NAME}")}
+    assert attempts == {*killed, "0.1", "1.1", "2.1" if "2" in killed else "2"}

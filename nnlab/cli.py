@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from nnlab.errors import NnlabError
+from nnlab.one_line import one_line
 from nnlab.output import say
 
 _DESCRIPTION = "Experiment-tracking research harness for neural networks in plain NumPy."
@@ -29,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     try:
         sys.exit(_dispatch(arguments))
     except NnlabError as error:
-        sys.stderr.write(f"nnlab: {error}\n")
+        sys.stderr.write(f"nnlab: {one_line(str(error))}\n")
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         sys.stderr.write("nnlab: interrupted\n")

@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-_ENGINE = ("nn/*.py", "optim/*.py", "data/*.py", "training/*.py", "scratch.py")
+_ENGINE = ("nn/*.py", "optim/*.py", "data/*.py", "training/*.py", "scratch.py", "build*.py")
 
 
 def canonical_hash(value: Any) -> str:
@@ -24,7 +24,7 @@ def canonical_hash(value: Any) -> str:
 
 @functools.cache
 def code_version() -> str:
-    """Return the SHA-256 of the sources that decide a run's numbers: the engine and its data, not the commit."""
+    """Return the SHA-256 of the sources that decide a run's numbers: engine, data, and what builds them."""
     root = Path(__file__).parent
     digest = hashlib.sha256()
     for path in sorted({path for pattern in _ENGINE for path in root.glob(pattern)}):

@@ -41,7 +41,8 @@ class Changed:
 
     def __str__(self) -> str:
         """Return it as a line: ``numpy 2.4.5 then, 2.4.6 now``."""
-        short = [f"{value:.12}" if self.what == "code" and value else value for value in (self.then, self.now)]
+        is_hash = self.what in ("code", "config.yaml")
+        short = [f"{value:.12}" if is_hash and value else value for value in (self.then, self.now)]
         then, now = (value or "absent" for value in short)
         return f"{self.what} {then} then, {now} now"
 

@@ -34,6 +34,14 @@ class Earned:
     failed: int
     verdict: Verdict
 
+    def __str__(self) -> str:
+        """Return reached and claimed in words, and the verdict."""
+        of, shown = self.reached, self.figure.shown
+        what = f"reached {shown(of.mean)}" if of else "reached by no run"
+        if of and of.low is not None and of.high is not None:
+            what += f" (95 % {shown(of.low)} to {shown(of.high)}, n = {len(of.values)})"
+        return f"{what}{f', claimed {self.figure.claimed}' if self.figure.claimed else ''}: {self.verdict}"
+
 
 @dataclass(frozen=True)
 class Row:
@@ -91,7 +99,7 @@ def earn(experiment: Experiment, name: str, protocol: Protocol, todo: Sequence[J
                 exit_code=1,
             )
         row = _row(experiment, protocol, sweep, [records[job.config.seed] for job in todo])
-        parent.write("tags", tags={f"nnlab.verdict.{each.figure.name}": each.verdict for each in row.earned})
+        parent.write("tags", tags={f"nnlab.verdict.{each.figure.name}": str(each) for each in row.earned})
     except BaseException as error:
         killed = isinstance(error, KeyboardInterrupt)
         parent.close("KILLED" if killed else "FAILED", "interrupted" if killed else str(error))
@@ -110,7 +118,7 @@ def _open(sweep: Path, name: str, experiment: Experiment, protocol: Protocol, jo
         parent.write(
             "run",
             run_id=run_id,
-            name=f"{name}: {len(protocol.seeds)} seeds",
+            name=f"{name}: {len(protocol.seeds)} {'seeds' if len(protocol.seeds) > 1 else 'seed'}",
             experiment=config.experiment_name,
             parent=None,
             user=environment.user(),

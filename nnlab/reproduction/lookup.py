@@ -78,6 +78,7 @@ def _of_store(what: str, outputs: Path, folder: Path) -> Past:
             circumstances=facts,
             data_hash=fetched.tags.get("nnlab.data_hash"),
             commit=commit_of(fetched.tags),
+            config_hash=fetched.tags.get("nnlab.config_hash"),
         )
 
 

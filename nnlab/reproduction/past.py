@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -42,6 +43,7 @@ class Past:
         circumstances: see ``circumstances.recorded``.
         data_hash: None if it is not known.
         commit: of its code, with a word if it had uncommitted changes; None if it is not known.
+        config_hash: of the config that it was trained with; None if it is not known.
         last: its last epoch.
     """
 
@@ -63,6 +65,7 @@ class Past:
     circumstances: dict[str, str | None]
     data_hash: str | None
     commit: str | None
+    config_hash: str | None = None
     last: int = field(init=False)
 
     def __post_init__(self) -> None:
@@ -108,7 +111,7 @@ def of_directory(directory: Path) -> Past:
             raise NnlabError(f"{directory} is a sweep: reproduce its runs one by one{some}")
         if record.status == "RUNNING":
             raise NnlabError(f"{directory} is still RUNNING: wait until it has ended")
-        if not (directory / "config.yaml").is_file():
+        if not os.path.lexists(directory / "config.yaml"):
             raise NnlabError(f"{directory} has no config.yaml: the run was killed before it began")
         epochs, summary = divided(record.steps)
         is_tracked = bool(run["tracking"])
@@ -132,6 +135,7 @@ def of_directory(directory: Path) -> Past:
             circumstances=circumstances.recorded(directory, run, record.params.get("training.blas_threads")),
             data_hash=run.get("dataset", {}).get("hash"),
             commit=commit_of(run.get("tags", {})),
+            config_hash=run.get("tags", {}).get("nnlab.config_hash"),
         )
 
 

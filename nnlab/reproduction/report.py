@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+from rich.console import JustifyMethod
 from rich.table import Table
 from rich.text import Text
 
@@ -16,6 +17,19 @@ from nnlab.reproduction.earning import Earned, Row
 from nnlab.terminal import console
 
 _STYLE = {Verdict.BETTER: "bold green", Verdict.REPRODUCED: "green", Verdict.NOT_REPRODUCED: "bold red"}
+_COLUMNS: dict[str, JustifyMethod] = {
+    "experiment": "left",
+    "measured": "left",
+    "figure": "left",
+    "claimed": "right",
+    "reached": "right",
+    "95 % interval": "right",
+    "n": "right",
+    "min to max": "right",
+    "verdict": "left",
+    "seconds": "right",
+}
+_WIDE, _NARROW = 150, ("experiment", "figure", "claimed", "reached", "verdict")
 _PASS = (Verdict.BETTER, Verdict.REPRODUCED, Verdict.REPORTED)
 
 
@@ -25,37 +39,44 @@ def is_reproduced(rows: Sequence[Row]) -> bool:
 
 
 def print_rows(rows: Sequence[Row]) -> None:
-    """Print a table: a line for each figure, honest ones under those that they stand beside."""
+    """Print a table: a line for each figure, honest ones under those that they stand beside.
+
+    A terminal that is too narrow for all columns gets the most important ones.
+    """
+    out = console()
+    shown = {name: justify for name, justify in _COLUMNS.items() if out.width >= _WIDE or name in _NARROW}
     table = Table()
-    table.add_column("experiment", overflow="fold")
-    table.add_column("measured", overflow="fold", max_width=40)
-    table.add_column("figure", overflow="fold")
-    for heading in ("claimed", "reached", "95 % interval", "n", "min to max"):
-        table.add_column(heading, justify="right")
-    table.add_column("verdict")
-    table.add_column("seconds", justify="right")
+    for heading, justify in shown.items():
+        table.add_column(heading, justify=justify, overflow="fold", max_width=40 if heading == "measured" else None)
     for row in rows:
         if not row.is_honest and table.row_count:
             table.add_section()
         for n, each in enumerate(row.earned):
-            of, shown = each.reached, each.figure.shown
-            name = "  the honest figure" if row.is_honest else row.experiment.name
-            table.add_row(
-                *((name, Text(row.protocol.protocol)) if n == 0 else ("", "")),
-                Text(each.figure.name),
-                each.figure.claimed,
-                shown(of.mean) if of else "-",
-                f"{shown(of.low)} to {shown(of.high)}" if of and of.low is not None and of.high is not None else "",
-                str(len(of.values) if of else 0),
-                f"{shown(min(of.values))} to {shown(max(of.values))}" if of and len(of.values) > 1 else "",
-                Text(each.verdict, _STYLE.get(each.verdict, "")),
-                f"{row.seconds:.1f}" if n == 0 else "",
-            )
-    out = console()
+            cells = _cells(row, each, is_first=n == 0)
+            table.add_row(*(cells[name] for name in shown))
     out.print(table)
     for row in rows:
         for failure in row.failures:
             out.print(f"{row.experiment.name}: FAILED: {failure}", markup=False, soft_wrap=True)
+
+
+def _cells(row: Row, each: Earned, *, is_first: bool) -> dict[str, Text]:
+    of, shown = each.reached, each.figure.shown
+    name = "  the honest figure" if row.is_honest else row.experiment.name
+    interval = f"{shown(of.low)} to {shown(of.high)}" if of and of.low is not None and of.high is not None else ""
+    texts = {
+        "experiment": name if is_first else "",
+        "measured": row.protocol.protocol if is_first else "",
+        "figure": each.figure.name,
+        "claimed": each.figure.claimed,
+        "reached": shown(of.mean) if of else "-",
+        "95 % interval": interval,
+        "n": str(len(of.values) if of else 0),
+        "min to max": f"{shown(min(of.values))} to {shown(max(of.values))}" if of and len(of.values) > 1 else "",
+        "seconds": f"{row.seconds:.1f}" if is_first else "",
+    }
+    verdict = Text(each.verdict, _STYLE.get(each.verdict, ""))
+    return {**{name: Text(text) for name, text in texts.items()}, "verdict": verdict}
 
 
 def to_json(what: str, rows: Sequence[Row]) -> dict[str, Any]:
@@ -102,12 +123,3 @@ def _figure_json(each: Earned) -> dict[str, Any]:
         else {"mean": of.mean, "low": of.low, "high": of.high, "n": len(of.values), **(spread or {})},
         "verdict": str(each.verdict),
     }
-
-
-def describe(each: Earned) -> str:
-    """Return reached and claimed in words."""
-    of, shown = each.reached, each.figure.shown
-    what = f"reached {shown(of.mean)}" if of else "reached by no run"
-    if of and of.low is not None and of.high is not None:
-        what += f" (95 % {shown(of.low)} to {shown(of.high)}, n = {len(of.values)})"
-    return f"{what}, claimed {each.figure.claimed}" if each.figure.claimed else what

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from nnlab import compose, environment, journal, paths, runner
+from nnlab import checkpoint, compose, environment, journal, paths, runner
 from nnlab.build import build
 from nnlab.compose import Job
 from nnlab.config import GROUPS, Config
@@ -63,6 +63,8 @@ def reproduce_run(
         with environment.blas_threads(config.training.blas_threads) as threads:
             now = circumstances.current(threads)
         changed = circumstances.changed(old.circumstances, now)
+        if old.config_hash not in (None, config.config_hash(threads)):
+            changed.append(Changed("config.yaml", old.config_hash, config.config_hash(threads)))
         unknown = circumstances.unknown(old.circumstances, now)
         notes += _remarks(old, changed)
         if threads > (cores := environment.facts()["cores"]):
@@ -97,7 +99,11 @@ def reproduce_run(
 
 def _config(old: Past, trusted: Collection[str], folder: Path) -> tuple[Config, list[str]]:
     """Return the saved config with what the old run used, and what has been put in place of something that is gone."""
-    config = load_config(old.directory / "config.yaml", trusted)
+    try:
+        config = load_config(old.directory / "config.yaml", trusted)
+    except NnlabError as error:
+        made = f"; the run was made by commit {old.commit}" if old.commit else ""
+        raise NnlabError(f"{error}{made}") from error
     threads = old.params.get("training.blas_threads", config.training.blas_threads)
     if not str(threads).isdecimal() or not 1 <= int(str(threads)) <= _MOST_THREADS:
         raise NnlabError(f"{old.shown}: its param training.blas_threads={str(threads)[:20]!r} is no number of threads")
@@ -134,6 +140,8 @@ def _check(job: Job, old: Past) -> None:
             f"{stack.dataset.name} is not the data it was: data hash {str(old.data_hash)[:12]} then, "
             f"{stack.dataset.data_hash[:12]} now; on other data nothing can be reproduced"
         )
+    for epoch in old.manifests if old.is_local else ():
+        checkpoint.read(old.folder(epoch))  # what is damaged can't be compared
     if old.final_epoch is not None:
         load_checkpoint(stack, old.folder(old.final_epoch))
 

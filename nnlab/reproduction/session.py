@@ -15,7 +15,6 @@ from nnlab.reproduction import metrics
 from nnlab.reproduction.claims import Protocol
 from nnlab.reproduction.earning import Row, earn
 from nnlab.reproduction.experiments import Experiment, jobs
-from nnlab.reproduction.report import describe
 from nnlab.signals import sigterm_as_interrupt
 
 Todo = tuple[Experiment, str, Protocol, list[Job]]
@@ -64,10 +63,14 @@ class Session:
             self._write(finished=False)
             sweep = paths.outputs_dir() / "sweeps" / self.sweeps[name]
             say(f"{name}: {len(protocol.seeds)} {'seeds' if len(protocol.seeds) > 1 else 'seed'} in {sweep}")
-            with sigterm_as_interrupt():
-                rows.append(earn(experiment, name, protocol, its_jobs, sweep))
+            try:
+                with sigterm_as_interrupt():
+                    rows.append(earn(experiment, name, protocol, its_jobs, sweep))
+            except KeyboardInterrupt:
+                say("interrupted: finished runs are kept, and the same command goes on where it was")
+                raise
             for each in rows[-1].earned:
-                say(f"{name}: {each.figure.name} {describe(each)}: {each.verdict}")
+                say(f"{name}: {each.figure.name} {each}")
         return rows
 
     def finish(self) -> None:

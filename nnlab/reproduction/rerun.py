@@ -57,14 +57,14 @@ def reproduce_run(
         raise NnlabError(f"rtol={rtol:g}: it should be at least 0 and below 1")
     with TemporaryDirectory(prefix="nnlab-") as folder:
         old = lookup.find(what, Path(folder))
-        config, notes = _config(old, trusted, Path(folder))
+        config, config_hash, notes = _config(old, trusted, Path(folder))
         job = Job(config, _choices(old, config), old.overrides, paths.outputs_dir() / "runs" / compose.stamp())
         _check(job, old)
         with environment.blas_threads(config.training.blas_threads) as threads:
             now = circumstances.current(threads)
         changed = circumstances.changed(old.circumstances, now)
-        if old.config_hash not in (None, config.config_hash(threads)):
-            changed.append(Changed("config.yaml", old.config_hash, config.config_hash(threads)))
+        if old.config_hash not in (None, config_hash):
+            changed.append(Changed("config.yaml", old.config_hash, config_hash))
         unknown = circumstances.unknown(old.circumstances, now)
         notes += _remarks(old, changed)
         if threads > (cores := environment.facts()["cores"]):
@@ -97,8 +97,8 @@ def reproduce_run(
         return replace(found, tracked=tracked if new.is_tracked else [], wait_seconds=config.tracking.wait_seconds)
 
 
-def _config(old: Past, trusted: Collection[str], folder: Path) -> tuple[Config, list[str]]:
-    """Return the saved config with what the old run used, and what has been put in place of something that is gone."""
+def _config(old: Past, trusted: Collection[str], folder: Path) -> tuple[Config, str, list[str]]:
+    """Return the saved config with what the old run used, its hash, and what was put in place of something gone."""
     try:
         config = load_config(old.directory / "config.yaml", trusted)
     except NnlabError as error:
@@ -109,9 +109,10 @@ def _config(old: Past, trusted: Collection[str], folder: Path) -> tuple[Config, 
         raise NnlabError(f"{old.shown}: its param training.blas_threads={str(threads)[:20]!r} is no number of threads")
     training = config.training.model_copy(update={"blas_threads": int(str(threads))})
     config = config.model_copy(update={"training": training})
+    config_hash = config.config_hash(int(str(threads)))
     given = config.initializer.from_
     if given is None or Path(given).expanduser().is_dir():
-        return config, []
+        return config, config_hash, []
     if not old.is_local and old.mlflow_run_id is not None and 0 in old.manifests:
         from nnlab.tracking.fetch import download_initial  # MLflow takes 2 s to import
 
@@ -121,7 +122,7 @@ def _config(old: Past, trusted: Collection[str], folder: Path) -> tuple[Config, 
         raise NnlabError(f"initializer.from={given!r} is gone, and the run has no checkpoint of epoch 0")
     initializer = config.initializer.model_copy(update={"from_": str(old.folder(0))})
     note = f"initializer.from={given} is gone: the checkpoint of epoch 0 has the same numbers and was used instead"
-    return config.model_copy(update={"initializer": initializer}), [note]
+    return config.model_copy(update={"initializer": initializer}), config_hash, [note]
 
 
 def _choices(old: Past, config: Config) -> dict[str, str]:

@@ -212,6 +212,7 @@ def test_another_seed_departs_at_epoch_0() -> None:
     assert report.checkpoints.initial_equal is False
     assert report.numbers.first_beyond is not None
     assert report.numbers.first_beyond.step == 0
+    assert [each.what for each in report.changed] == ["config.yaml"]  # which was edited
 
 
 def test_a_run_that_diverged_is_reproduced_when_it_diverges_again() -> None:
@@ -347,13 +348,15 @@ def test_a_checkpoint_that_is_damaged_or_none_of_the_configs_is_refused(outputs:
     (other / "config.yaml").write_text((other / "config.yaml").read_text().replace("- 5\n  - 5", "- 5\n  - 6"))
     with pytest.raises(NnlabError, match=r"epoch-000005 is no checkpoint of its config's network: 2\.weight has shape"):
         again(other)
-    weight = directory / "checkpoints" / "epoch-000005" / "0.weight.npy"
-    data = bytearray(weight.read_bytes())
-    data[-1] ^= 1
-    weight.write_bytes(data)
-    with pytest.raises(NnlabError, match=r"0\.weight\.npy is damaged: its SHA-256 is not the manifest's"):
-        again(directory)
-    assert len(list((outputs / "runs").iterdir())) == 2
+    for epoch in ("epoch-000005", "epoch-000000"):  # those that only stand beside the final one are read as well
+        damaged = copy(directory, epoch)
+        weight = damaged / "checkpoints" / epoch / "0.weight.npy"
+        data = bytearray(weight.read_bytes())
+        data[-1] ^= 1
+        weight.write_bytes(data)
+        with pytest.raises(NnlabError, match=rf"{epoch}/0\.weight\.npy is damaged: its SHA-256 is not the manifest's"):
+            again(damaged)
+    assert len(list((outputs / "runs").iterdir())) == 4
 
 
 @pytest.mark.parametrize("rtol", [-1e-9, 1.0, float("nan")])

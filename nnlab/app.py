@@ -20,13 +20,12 @@ from nnlab import journal, paths, runner, tables
 from nnlab.comparison import compare, frame
 from nnlab.compose import CONFIG_NAME, VERSION_BASE, compose_job, hydra_app, hydra_errors, job_from, register
 from nnlab.errors import NnlabError
-from nnlab.mirroring import wait_until_mirrored
+from nnlab.mirroring import say_where, wait_until_mirrored
 from nnlab.output import say
 from nnlab.progress import Progress
 from nnlab.recorded_training import Outcome
 from nnlab.signals import ends_with_its_reader
 from nnlab.sweep.plan import name
-from nnlab.tracking import store
 
 
 def train(arguments: Sequence[str]) -> Path | None:
@@ -55,7 +54,7 @@ def train(arguments: Sequence[str]) -> Path | None:
         job = compose_job(app, overrides, config_name)
         runner.check(job)
         directory = _own_directory(job.directory, "hydra.run.dir")
-        _say_where(job.config.tracking.enabled)
+        say_where(job.config.tracking.enabled)
         say(f"run      {directory}")
         try:
             outcome = app.run(config_name, task, overrides).return_value
@@ -97,7 +96,7 @@ def task(composed: DictConfig) -> Outcome:
 def _sweep(app: Hydra, config_name: str, overrides: list[str]) -> Path:
     base = app.compose_config(config_name, [*overrides, "hydra.mode=MULTIRUN"], RunMode.MULTIRUN)
     directory = _own_directory(Path(str(base.hydra.sweep.dir)), "hydra.sweep.dir")
-    _say_where(base.tracking.enabled)
+    say_where(base.tracking.enabled)
     say(f"sweep    {directory}")
     try:
         app.multirun(config_name, task, [*overrides, "hydra.mode=MULTIRUN"])
@@ -143,9 +142,3 @@ def _command_line(arguments: Sequence[str]) -> Iterator[None]:
 
 def _refuse(message: str) -> NoReturn:
     raise NnlabError(f"train: {message}; `nnlab train --help` lists the flags")
-
-
-def _say_where(is_tracked: bool) -> None:
-    outputs = paths.outputs_dir()
-    say(f"outputs  {outputs}")
-    say(f"store    {store.shown(store.uri(outputs)) if is_tracked else 'none (tracking=none)'}")

@@ -1,4 +1,4 @@
-"""Mirroring: the end of a command, that waits until its runs are in MLflow."""
+"""Mirroring: a command says first where its runs go, and waits in the end until they are in MLflow."""
 
 from __future__ import annotations
 
@@ -10,6 +10,13 @@ from nnlab import paths
 from nnlab.output import say
 from nnlab.terminal import console
 from nnlab.tracking import cursor, follower, store
+
+
+def say_where(is_tracked: bool = True) -> None:
+    """Print the outputs root and the store."""
+    outputs = paths.outputs_dir()
+    say(f"outputs  {outputs}")
+    say(f"store    {store.shown(store.uri(outputs)) if is_tracked else 'none (tracking=none)'}")
 
 
 def wait_until_mirrored(is_tracked: bool, directories: Sequence[Path], seconds: float) -> None:

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from nnlab import environment, journal, paths
+from nnlab import environment, journal
 from nnlab.compose import Job
 from nnlab.errors import NnlabError
-from nnlab.journal import NAME, Journal, Record
+from nnlab.journal import Journal, Record
 from nnlab.reproduction import attempts
 from nnlab.reproduction.claims import Figure, Protocol, Reached, Verdict, judge, reached
 from nnlab.reproduction.experiments import Experiment
 from nnlab.reproduction.workers import train_all
-from nnlab.tracking import follower
+from nnlab.sweep.parent import open_parent
 
 
 @dataclass(frozen=True)
@@ -109,31 +108,18 @@ def earn(experiment: Experiment, name: str, protocol: Protocol, todo: Sequence[J
 
 
 def _open(sweep: Path, name: str, experiment: Experiment, protocol: Protocol, job: Job) -> Journal:
-    """Open the sweep's own journal, the parent run in MLflow; a new one gets its first lines."""
-    config = job.config
-    is_new = not journal.whole_lines(sweep / NAME) if (sweep / NAME).exists() else True
-    parent = Journal(sweep)
-    if is_new:
-        run_id = uuid.uuid4().hex
-        parent.write(
-            "run",
-            run_id=run_id,
-            name=f"{name}: {len(protocol.seeds)} {'seeds' if len(protocol.seeds) > 1 else 'seed'}",
-            experiment=config.experiment_name,
-            parent=None,
-            user=environment.user(),
-            tracking={"max_points": config.tracking.max_points} if config.tracking.enabled else None,
-            environment=environment.facts(),
-            overrides=list(job.overrides[:-1]),
-            swept=["seed"],
-            jobs=len(protocol.seeds),
-            tags={"nnlab.kind": "reproduction", "nnlab.sweep": run_id, **environment.git_tags()},
-        )
-        claimed = {f"claim.{figure.name}": figure.value for figure in protocol.figures if figure.value is not None}
-        parent.write("params", params={"experiment": experiment.name, "protocol": protocol.protocol, **claimed})
-    if config.tracking.enabled:
-        follower.ensure(paths.outputs_dir(), [sweep])
-    return parent
+    """Open the sweep's own journal, the parent run in MLflow, which carries what is claimed."""
+    claimed = {f"claim.{figure.name}": figure.value for figure in protocol.figures if figure.value is not None}
+    return open_parent(
+        sweep,
+        job.config,
+        kind="reproduction",
+        name=f"{name}: {len(protocol.seeds)} {'seeds' if len(protocol.seeds) > 1 else 'seed'}",
+        overrides=job.overrides[:-1],
+        swept=["seed"],
+        jobs=len(protocol.seeds),
+        params={"experiment": experiment.name, "protocol": protocol.protocol, **claimed},
+    )
 
 
 def _row(experiment: Experiment, protocol: Protocol, sweep: Path, records: Sequence[Record]) -> Row:

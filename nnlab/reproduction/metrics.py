@@ -21,7 +21,7 @@ def check(figure: Figure, stack: Stack) -> None:
         known = sorted(each_epoch | once) if figure.epoch is None else sorted(each_epoch)
         kind = "" if figure.epoch is None else " of an epoch"
         raise NnlabError(f"its runs have no metric{kind} {figure.metric!r}; choose from {', '.join(known)}")
-    first = 1 if figure.metric.startswith("train/") or figure.metric == "lr" else 0
+    first = 0 if figure.metric.startswith(("val/", "test/")) or figure.metric == "penalty" else 1
     is_evaluated = first == 1 or figure.epoch == plan.epochs or (figure.epoch or 0) % plan.eval_every == 0
     if figure.epoch is not None and not (first <= figure.epoch <= plan.epochs and is_evaluated):
         every = f", every {plan.eval_every}" if first == 0 and plan.eval_every > 1 else ""

@@ -9,15 +9,14 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from nnlab import journal, paths
+from nnlab import journal
 from nnlab.errors import NnlabError
-from nnlab.mirroring import wait_until_mirrored
+from nnlab.mirroring import say_where, wait_until_mirrored
 from nnlab.output import say
 from nnlab.reproduction import report, rerun
 from nnlab.reproduction.experiments import find, names
 from nnlab.reproduction.markdown import check_marks, markdown, write_markdown
 from nnlab.reproduction.session import Session
-from nnlab.tracking import store
 
 _WAIT_SECONDS = 120.0
 
@@ -62,7 +61,7 @@ def reproduce(
     if is_run:
         return _past_run(what, 1e-5 if rtol is None else rtol, trusted, json_file)
     session = Session(f"{what}-quick" if quick else what, find(what, quick=quick), trusted)
-    _say_where()
+    say_where()
     rows = session.earn(say)
     saved = report.to_json(asked, rows)
     _write(json_file, saved)
@@ -78,18 +77,12 @@ def reproduce(
 
 
 def _past_run(what: str, rtol: float, trusted: Collection[str], json_file: Path | None) -> int:
-    _say_where()
+    say_where()
     result = rerun.reproduce_run(what, rtol=rtol, trusted=trusted)
     _write(json_file, rerun.to_json(result))
     rerun.print_report(result)
     wait_until_mirrored(bool(result.tracked), result.tracked, result.wait_seconds)
     return result.exit_code
-
-
-def _say_where() -> None:
-    outputs = paths.outputs_dir()
-    say(f"outputs  {outputs}")
-    say(f"store    {store.shown(store.uri(outputs))}")
 
 
 def _check_writable(option: str, file: Path | None) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import uuid
 from pathlib import Path
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
@@ -11,12 +10,12 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.utils import JobReturn, JobStatus
 from omegaconf import OmegaConf
 
-from nnlab import environment, paths, tables
+from nnlab import tables
 from nnlab.errors import NnlabError
 from nnlab.journal import Journal
 from nnlab.recorded_training import Outcome
+from nnlab.sweep.parent import open_parent
 from nnlab.sweep.plan import Planned, plan
-from nnlab.tracking import follower
 
 
 class RecordedSweeper(BasicSweeper):
@@ -69,33 +68,22 @@ class RecordedSweeper(BasicSweeper):
 
     def _open_journal(self, directory: Path, swept: list[str], planned: list[Planned], given: list[str]) -> Journal:
         config = next(each.job.config for each in planned if each.job is not None)
-        tracking = config.tracking
-        run_id = uuid.uuid4().hex
-        journal = Journal(directory)
-        journal.write(
-            "run",
-            run_id=run_id,
-            name=f"{' x '.join(swept) or 'sweep'}: {len(planned)} runs",
-            experiment=config.experiment_name,
-            parent=None,
-            user=environment.user(),
-            tracking={"max_points": tracking.max_points} if tracking.enabled else None,
-            environment=environment.facts(),
-            overrides=given,
-            swept=swept,
-            jobs=len(planned),
-            tags={"nnlab.kind": "sweep", "nnlab.sweep": run_id, **environment.git_tags()},
-        )
         refused = "; ".join(f"job {job.number} ({job.name}): {job.problem}" for job in planned if job.problem)
         asked = {
             "sweep.overrides": " ".join(given),
             "sweep.jobs": len(planned),
             "sweep.refused": refused[:5000] or None,
         }
-        journal.write("params", params=asked)
-        if tracking.enabled:
-            follower.ensure(paths.outputs_dir(), [directory])
-        return journal
+        return open_parent(
+            directory,
+            config,
+            kind="sweep",
+            name=f"{' x '.join(swept) or 'sweep'}: {len(planned)} runs",
+            overrides=given,
+            swept=swept,
+            jobs=len(planned),
+            params=asked,
+        )
 
     def _end(
         self, directory: Path, planned: list[Planned], returns: list[JobReturn], journal: Journal

@@ -1,0 +1,61 @@
+"""Parent: the journal of a sweep as a whole, in its own directory; in MLflow the parent run of its jobs."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from nnlab import environment, paths
+from nnlab.config import Config
+from nnlab.journal import Journal
+from nnlab.tracking import follower
+
+
+def open_parent(
+    directory: Path,
+    config: Config,
+    *,
+    kind: str,
+    name: str,
+    overrides: Sequence[str],
+    swept: Sequence[str],
+    jobs: int,
+    params: Mapping[str, Any],
+) -> Journal:
+    """Open a sweep's journal, and give a new one its first lines; it stays open, and so locked, while it is at work.
+
+    Args:
+        directory: of the sweep.
+        config: of one of its jobs, which says where and how they are tracked.
+        kind: ``sweep`` or ``reproduction``, the tag ``nnlab.kind``.
+        name: for people.
+        overrides: that its jobs have in common, or as they were given.
+        swept: the keys that differ between them.
+        jobs: how many.
+        params: of the parent run.
+
+    Raises:
+        NnlabError: another process has it open.
+    """
+    journal, tracking, run_id = Journal(directory), config.tracking, uuid.uuid4().hex
+    if not journal.path.stat().st_size:
+        journal.write(
+            "run",
+            run_id=run_id,
+            name=name,
+            experiment=config.experiment_name,
+            parent=None,
+            user=environment.user(),
+            tracking={"max_points": tracking.max_points} if tracking.enabled else None,
+            environment=environment.facts(),
+            overrides=list(overrides),
+            swept=list(swept),
+            jobs=jobs,
+            tags={"nnlab.kind": kind, "nnlab.sweep": run_id, **environment.git_tags()},
+        )
+        journal.write("params", params=dict(params))
+    if tracking.enabled:
+        follower.ensure(paths.outputs_dir(), [directory])
+    return journal

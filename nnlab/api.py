@@ -15,9 +15,10 @@ from nnlab.compose import as_override
 from nnlab.errors import NnlabError
 from nnlab.network import Network, load
 from nnlab.saved_config import load_config
+from nnlab.sweep import resumption
 from nnlab.training import evaluate as evaluate_part
 
-__all__ = ["Network", "compare", "evaluate", "history", "load", "run"]
+__all__ = ["Network", "compare", "evaluate", "history", "load", "resume", "run"]
 
 
 def run(overrides: str | Sequence[str] | Mapping[str, Any] = ()) -> pd.DataFrame:
@@ -38,6 +39,20 @@ def run(overrides: str | Sequence[str] | Mapping[str, Any] = ()) -> pd.DataFrame
         given = list(overrides)
     directory = app.train(given)
     return frame(find_runs([directory]) if directory else [])
+
+
+def resume(directory: str | Path, *, retry_failed: bool = False) -> pd.DataFrame:
+    """Finish a sweep or a run that was stopped, as ``nnlab resume`` does, and return one row a run.
+
+    Args:
+        directory: of the sweep or the run.
+        retry_failed: do the runs that failed as well.
+
+    Raises:
+        NnlabError: there is nothing that can be gone on with, or a run failed (its record is there all the same).
+    """
+    resumption.resume(Path(directory), retry_failed=retry_failed)
+    return frame(find_runs([directory]))
 
 
 def history(directory: str | Path) -> pd.DataFrame:

@@ -10,22 +10,30 @@ from pathlib import Path
 from typing import NoReturn
 
 import hydra
-from hydra._internal.hydra import Hydra
 from hydra._internal.utils import get_args_parser
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, open_dict
 
-from nnlab import journal, paths, runner, tables
-from nnlab.comparison import compare, frame
-from nnlab.compose import CONFIG_NAME, VERSION_BASE, compose_job, hydra_app, hydra_errors, job_from, register
+from nnlab import journal, paths, runner
+from nnlab.compose import (
+    CONFIG_NAME,
+    VERSION_BASE,
+    compose_job,
+    hydra_app,
+    hydra_errors,
+    job_from,
+    own_directory,
+    register,
+)
+from nnlab.config import Config
 from nnlab.errors import NnlabError
 from nnlab.mirroring import say_where, wait_until_mirrored
 from nnlab.output import say
 from nnlab.progress import Progress
-from nnlab.recorded_training import Outcome
 from nnlab.signals import ends_with_its_reader
-from nnlab.sweep.plan import name
+from nnlab.sweep import frozen
+from nnlab.watcher import Outcome
 
 
 def train(arguments: Sequence[str]) -> Path | None:
@@ -50,72 +58,75 @@ def train(arguments: Sequence[str]) -> Path | None:
     with hydra_app(overrides, options.config_dir, options.config_path) as app:
         config_name = options.config_name or CONFIG_NAME
         if options.multirun or "hydra.mode=MULTIRUN" in overrides:
-            return _sweep(app, config_name, overrides)
+            swept: Path = app.multirun(config_name, task, [*overrides, "hydra.mode=MULTIRUN"])
+            return swept
         job = compose_job(app, overrides, config_name)
         runner.check(job)
-        directory = _own_directory(job.directory, "hydra.run.dir")
+        directory = own_directory(job.directory, "hydra.run.dir")
         say_where(job.config.tracking.enabled)
         say(f"run      {directory}")
         try:
             outcome = app.run(config_name, task, overrides).return_value
         except KeyboardInterrupt:
-            say(f"interrupted: the run is kept as KILLED in {directory}")
+            say(f"interrupted: the run is kept as KILLED; go on with: nnlab resume {directory}")
             raise
-        if outcome.status == "FAILED":
-            wait_until_mirrored(job.config.tracking.enabled, [directory], job.config.tracking.wait_seconds)
-            raise NnlabError(f"the run FAILED: {outcome.reason}; its record is in {directory}", exit_code=1)
-        record = journal.read(directory)
-        shown = {key: record.metrics.get(f"final/{key}_accuracy") for key in ("train", "val", "test")}
-        say("accuracy  " + "  ".join(f"{split} {value:.4f}" for split, value in shown.items() if value is not None))
-        wait_until_mirrored(job.config.tracking.enabled, [directory], job.config.tracking.wait_seconds)
+        end(directory, job.config, outcome)
         return directory
 
 
 def task(composed: DictConfig) -> Outcome:
-    """Do one job: what Hydra calls, in whatever process its launcher chose.
+    """Do one job: what Hydra calls, in whatever process its launcher chose. A sweep's job is done as it was planned.
 
     Raises:
         NnlabError: the job can't be built.
     """
     hydra_node = HydraConfig.get()
+    if hydra_node.mode is RunMode.MULTIRUN:
+        return _job_of_sweep(Path(hydra_node.sweep.dir).resolve(), int(hydra_node.job.num))
     with open_dict(composed):
         composed.hydra = hydra_node
     job = job_from(composed)
-    run_name, parent, title, lines = runner.default_name(job), None, "", 20
-    if hydra_node.mode is RunMode.MULTIRUN:
-        sweep = journal.read(Path(hydra_node.sweep.dir)).run
-        run_name, parent = name(job.overrides, sweep["swept"]) or run_name, sweep["run_id"]
-        title, lines = f"job {hydra_node.job.num} of {sweep['jobs']}  ", 1
-    with Progress(f"{title}{run_name}", lines) as progress:
-        (outcome,) = runner.run([job], [job.directory], names=[run_name], parent=parent, progress=progress)
+    name = runner.default_name(job)
+    with Progress(name) as progress:
+        (outcome,) = runner.run([job], [job.directory], names=[name], progress=progress)
     if outcome.reason:
-        say(f"{title}{run_name}  {'FAILED: ' if outcome.status == 'FAILED' else ''}{outcome.reason}")
+        say(f"{name}  {'FAILED: ' if outcome.status == 'FAILED' else ''}{outcome.reason}")
     return outcome
 
 
-def _sweep(app: Hydra, config_name: str, overrides: list[str]) -> Path:
-    base = app.compose_config(config_name, [*overrides, "hydra.mode=MULTIRUN"], RunMode.MULTIRUN)
-    directory = _own_directory(Path(str(base.hydra.sweep.dir)), "hydra.sweep.dir")
-    say_where(base.tracking.enabled)
-    say(f"sweep    {directory}")
-    try:
-        app.multirun(config_name, task, [*overrides, "hydra.mode=MULTIRUN"])
-    finally:
-        children = sorted(path.parent for path in directory.glob(f"*/{journal.NAME}"))
-        if children:
-            runs = frame(children)
-            if "FINISHED" in set(runs.get("status", ())):
-                tables.print_comparison(compare(runs=runs))
-            wait_until_mirrored(base.tracking.enabled, [directory, *children], base.tracking.wait_seconds)
-    return directory
+def end(directory: Path, config: Config, outcome: Outcome) -> None:
+    """Say how a lone run ended, and wait until it is in MLflow.
+
+    Args:
+        directory: of the run.
+        config: of the run.
+        outcome: of the run.
+
+    Raises:
+        NnlabError: it failed.
+    """
+    if outcome.status == "FINISHED":
+        metrics = journal.read(directory).metrics
+        shown = {split: metrics.get(f"final/{split}_accuracy") for split in ("train", "val", "test")}
+        say("accuracy  " + "  ".join(f"{split} {value:.4f}" for split, value in shown.items() if value is not None))
+    wait_until_mirrored(config.tracking.enabled, [directory], config.tracking.wait_seconds)
+    if outcome.status == "FAILED":
+        raise NnlabError(f"the run FAILED: {outcome.reason}; its record is in {directory}", exit_code=1)
 
 
-def _own_directory(directory: Path, key: str) -> Path:
-    """Refuse a directory that holds something: what is recorded there would be mixed with it."""
-    directory = directory.resolve()
-    if directory == Path.cwd() or (directory.is_dir() and any(directory.iterdir())):
-        raise NnlabError(f"{key}={directory}: it is in use or not empty; a run needs a directory of its own")
-    return directory
+def _job_of_sweep(directory: Path, number: int) -> Outcome:
+    sweep, planned = journal.read(directory).run, frozen.job(directory, number)
+    if planned.job is None:
+        raise NnlabError(f"job {number} can't run: {planned.problem}")
+    name = planned.name or runner.default_name(planned.job)
+    title = f"job {number} of {sweep['jobs']}  {name}"
+    with Progress(title, lines=1) as progress:
+        (outcome,) = runner.run(
+            [planned.job], [planned.job.directory], names=[name], parent=sweep["run_id"], progress=progress
+        )
+    if outcome.reason:
+        say(f"{title}  {'FAILED: ' if outcome.status == 'FAILED' else ''}{outcome.reason}")
+    return outcome
 
 
 def _show(arguments: Sequence[str]) -> None:

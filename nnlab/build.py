@@ -85,8 +85,8 @@ def streams(seed: int) -> Streams:
 def build(configs: Sequence[Config]) -> Stack:
     """Build the stack of some runs that differ in nothing but what each replica may have to itself.
 
-    That is the seed, the initialiser, the schedule, the penalties and ``PER_REPLICA``; how they are recorded is not
-    looked at.
+    That is the seed, the initialiser, the schedule, the penalties, the epochs and ``PER_REPLICA``; how they are
+    recorded is not looked at.
 
     Raises:
         NnlabError: a component refuses its arguments, or they don't fit together; one line that names the key.
@@ -115,10 +115,10 @@ def build(configs: Sequence[Config]) -> Stack:
         batches = Batches(parts["train"], training.batch_size, training.batching, [s.shuffling for s in own], augment)
     except ValueError as error:
         raise NnlabError(f"training.{error}") from error
-    plan = build_plan(config, batches.steps_per_epoch)
+    plan = build_plan(configs, batches.steps_per_epoch)
     diagnostics = Diagnostics(training.diagnostics, network, parts["train"])
     metrics = [*watchable_metrics(config, parts), *diagnostics.names()]
-    schedules, plateaus = build_schedules(configs, plan, batches.steps_per_epoch, metrics)
+    schedules, plateaus = build_schedules(configs, batches.steps_per_epoch, metrics)
     per_replica = {
         name: [each.optimizer.arguments[name] for each in configs]
         for name in PER_REPLICA
@@ -156,11 +156,21 @@ def _check_alike(configs: Sequence[Config]) -> None:
                 raise NnlabError(f"runs that differ in {name} can't share a stack: {value} and {other[name]}")
 
 
+def stack_key(config: Config) -> str:
+    """Return a text that is equal for runs that can share a stack: see ``build``."""
+    numbers = {**config.optimizer.arguments, "l1": config.loss.l1, "l2": config.loss.l2}
+    has = {name: bool(numbers.get(name)) for name in (*PER_REPLICA, "l1", "l2")}  # all replicas of a stack or none
+    return json.dumps([_shared(config), has], sort_keys=True)
+
+
 def _shared(config: Config) -> dict[str, Any]:
     """Return what all runs of a stack have in common."""
     node = config.to_dict()
     for name in ("seed", "experiment_name", "initializer", "schedule", "tracking", "checkpoint"):
         del node[name]
+    training = config.training
+    if training.updates is not None or training.epochs % training.eval_every == 0:
+        del node["training"]["epochs"]  # else a shorter run's last epoch would be evaluated in that run alone
     node["loss"] = {key: value for key, value in node["loss"].items() if key not in ("l1", "l2")}
     node["optimizer"] = {key: value for key, value in node["optimizer"].items() if key not in PER_REPLICA}
     return node

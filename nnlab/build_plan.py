@@ -12,21 +12,26 @@ from nnlab.optim import ReduceOnPlateau, Schedule, per_epoch, warmup
 from nnlab.training import EarlyStopping, Plan
 
 
-def build_plan(config: Config, steps_per_epoch: int) -> Plan:
-    """Return how long to train and when to look."""
+def build_plan(configs: Sequence[Config], steps_per_epoch: int) -> Plan:
+    """Return how long to train a stack and when to look."""
+    training = configs[0].training
+    epochs = [_epochs(config, steps_per_epoch) for config in configs]
+    budgets = tuple(epochs) if min(epochs) < max(epochs) else None
+    return Plan(max(epochs), training.updates, training.eval_every, training.log_every_updates, budgets)
+
+
+def _epochs(config: Config, steps_per_epoch: int) -> int:
     training = config.training
-    epochs = training.epochs if training.updates is None else -(-training.updates // steps_per_epoch)
-    return Plan(epochs, training.updates, training.eval_every, training.log_every_updates)
+    return training.epochs if training.updates is None else -(-training.updates // steps_per_epoch)
 
 
 def build_schedules(
-    configs: Sequence[Config], plan: Plan, steps_per_epoch: int, metrics: Sequence[str]
+    configs: Sequence[Config], steps_per_epoch: int, metrics: Sequence[str]
 ) -> tuple[list[Schedule], dict[int, ReduceOnPlateau]]:
     """Return each replica's schedule, update -> multiplier, and by replica those that depend on a metric.
 
     Args:
         configs: one a replica; equal schedules without state are one object.
-        plan: of the stack.
         steps_per_epoch: updates.
         metrics: that a schedule may watch.
 
@@ -35,9 +40,10 @@ def build_schedules(
     """
     schedules, plateaus, shared = list[Schedule](), dict[int, ReduceOnPlateau](), dict[str, Schedule]()
     for replica, config in enumerate(configs):
-        key = json.dumps(config.schedule.model_dump(), sort_keys=True)
+        epochs = _epochs(config, steps_per_epoch)
+        key = json.dumps([config.schedule.model_dump(), epochs], sort_keys=True)
         if key not in shared:
-            inner, schedule = _schedule(config, plan, steps_per_epoch)
+            inner, schedule = _schedule(config, epochs, steps_per_epoch)
             if isinstance(inner, ReduceOnPlateau):
                 _check_monitor("schedule.monitor", inner.monitor, metrics)
                 plateaus[replica] = inner
@@ -47,11 +53,11 @@ def build_schedules(
     return schedules, plateaus
 
 
-def _schedule(config: Config, plan: Plan, steps_per_epoch: int) -> tuple[Any, Schedule]:
+def _schedule(config: Config, epochs: int, steps_per_epoch: int) -> tuple[Any, Schedule]:
     """Return the schedule itself, and as update -> multiplier with its warm-up."""
     chosen = config.schedule
     is_per_update = chosen.per == "update"
-    total = (plan.updates or plan.epochs * steps_per_epoch) if is_per_update else plan.epochs
+    total = (config.training.updates or epochs * steps_per_epoch) if is_per_update else epochs
     if chosen.warmup > total:
         raise NnlabError(f"schedule.warmup={chosen.warmup} is longer than the run: {total} {chosen.per}s in all")
     inner = chosen.build("schedule", max(1, total - chosen.warmup))

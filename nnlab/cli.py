@@ -18,6 +18,7 @@ _EPILOG = """examples:
   nnlab train dataset=moons activation=relu                  one run
   nnlab train -m activation=tanh,relu seed='range(5)'        a sweep: every combination
   nnlab train --help                                         every group, choice and key
+  nnlab resume outputs/sweeps/DIR                            go on where a sweep was stopped
   nnlab compare                                              mean and spread over seeds
   nnlab reproduce all --quick                                re-earn the published figures
   nnlab ui                                                   look at the runs in MLflow
@@ -63,16 +64,30 @@ def _parser() -> argparse.ArgumentParser:
     verbs = parser.add_subparsers(required=True, metavar="verb")
     verbs.add_parser("train", help="compose a configuration, train, record (-m for a sweep)", add_help=False)
 
+    resume = verbs.add_parser("resume", help="finish a sweep or a run that was interrupted")
+    resume.add_argument("directory", type=Path, metavar="DIR", help="of a sweep or a run")
+    resume.add_argument("--retry-failed", action="store_true", help="train the jobs that failed again")
+    resume.add_argument(
+        "--trust", action="append", default=[], metavar="TARGET", help="a _target_ of your own that a saved file names"
+    )
+    resume.set_defaults(function=_resume)
+
     sync = verbs.add_parser("sync", help="mirror runs into MLflow")
     sync.add_argument("--follow", action="store_true", help="go on, mirroring runs as they train")
     sync.add_argument("--exit-when-idle", action="store_true", help="with --follow: end when nothing is left to do")
     sync.set_defaults(function=_sync)
 
-    compare = verbs.add_parser("compare", help="mean and spread of a metric for each setting")
+    compare = verbs.add_parser("compare", help="mean and 95 %% interval of a metric for each setting, and what differs")
     compare.add_argument("where", nargs="*", metavar="DIR", help="sweeps or runs; default: the newest run's experiment")
     compare.add_argument("--experiment", metavar="NAME", help="only the runs of this experiment")
-    compare.add_argument("--metric", help="default: final/test_accuracy")
-    compare.add_argument("--json", type=Path, metavar="FILE", help="write the table there as well")
+    compare.add_argument(
+        "--filter", metavar="FILTER", help="ask MLflow: the runs of the store that match, as its UI does"
+    )
+    compare.add_argument("--metric", help="accuracy, loss or a recorded metric's full name; default: accuracy")
+    compare.add_argument("--split", choices=("train", "val", "test"), help="of accuracy or loss; default: test")
+    compare.add_argument("--by", metavar="KEY[,KEY]", help="group by these settings only; default: all that differ")
+    compare.add_argument("--format", choices=("table", "csv", "markdown", "latex", "json"), default="table")
+    compare.add_argument("--json", type=Path, metavar="FILE", help="write the result there as well")
     compare.set_defaults(function=_compare)
 
     evaluate = verbs.add_parser("evaluate", help="loss and accuracy of a run's checkpoint on a split")
@@ -116,6 +131,12 @@ def _train(arguments: list[str]) -> int:
     return 0
 
 
+def _resume(options: argparse.Namespace) -> int:
+    from nnlab.sweep.resumption import resume
+
+    return resume(options.directory, retry_failed=options.retry_failed, trusted=options.trust)
+
+
 def _sync(options: argparse.Namespace) -> int:
     from nnlab import paths
     from nnlab.tracking import store, sync
@@ -136,11 +157,22 @@ def _compare(options: argparse.Namespace) -> int:
 
     if options.json and not options.json.resolve().parent.is_dir():
         raise NnlabError(f"--json {options.json}: there is no such folder")
-    result = compare(*options.where, experiment=options.experiment, metric=options.metric)
-    tables.print_comparison(result)
+    result = compare(
+        *options.where,
+        experiment=options.experiment,
+        metric=options.metric,
+        split=options.split,
+        by=options.by or (),
+        filter=options.filter,
+    )
+    if options.format == "table":
+        tables.print_comparison(result)
+    else:
+        say(tables.as_text(result, options.format))
     if options.json:
-        result.to_json(options.json, orient="records", indent=2)
-        say(f"written to {options.json.resolve()}")
+        options.json.write_text(tables.as_text(result, "json") + "\n", encoding="utf-8")
+        if options.format == "table":
+            say(f"written to {options.json.resolve()}")
     return 0
 
 

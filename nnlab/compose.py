@@ -21,6 +21,8 @@ from hydra.core.config_search_path import SearchPathQuery
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Glob, Override, Sweep
 from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException, OverrideParseException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
@@ -106,9 +108,6 @@ def hydra_app(
     for given in (config_dir, config_path):
         if given is not None and not Path(given).is_dir():
             raise NnlabError(f"{given}: there is no such folder of configs")
-    for override in overrides:
-        if override.partition("=")[0] in GROUPS and override.endswith("=null"):
-            raise NnlabError(f"{override}: a run can't do without; `nnlab train --help` lists the choices")
     register(experiments)
     search_path = create_config_search_path(str(Path(config_path).resolve()) if config_path else str(paths.conf_dir()))
     if config_dir is not None:
@@ -117,7 +116,25 @@ def hydra_app(
     GlobalHydra.instance().clear()
     version.setbase(VERSION_BASE)
     with hydra_errors(overrides):
+        for override in OverridesParser.create().parse_overrides(list(overrides)):
+            check_choice(override)
         yield Hydra.create_main_hydra2("train", search_path)
+
+
+def check_choice(override: Override) -> None:
+    """Refuse what is no name where a choice of a group is to be named; Hydra ends in a traceback there.
+
+    Raises:
+        NnlabError: it is a number, say, or null.
+    """
+    group, value = override.key_or_group, override.value()
+    is_group = group in (*GROUPS, "experiment") or group.startswith("hydra/")
+    is_name = isinstance(value, (str, dict, Sweep, Glob)) or (value is None and override.is_delete())
+    if not is_group or is_name or (isinstance(value, list) and all(isinstance(each, str) for each in value)):
+        return
+    if value is None and group in GROUPS:
+        raise NnlabError(f"{override.input_line}: a run can't do without; `nnlab train --help` lists the choices")
+    raise NnlabError(f"{override.input_line}: a choice of {group} is a name; `nnlab train --help` lists them")
 
 
 def _directory(hydra: DictConfig) -> Path:
@@ -166,18 +183,13 @@ def job_from(composed: DictConfig, *, shipped_only: bool = False, trusted: Colle
     """
     hydra = composed.hydra
     before = HydraConfig.instance().cfg
-    HydraConfig.instance().set_config(composed)  # what ${hydra:...} looks at
+    # What ${hydra:...} looks at; set_config() would copy it, which takes longer than all the rest.
+    HydraConfig.instance().cfg = composed  # type: ignore[assignment]
     try:
-        node = OmegaConf.to_container(
-            OmegaConf.masked_copy(composed, [str(key) for key in composed if key not in NOT_OF_THE_RUN]),
-            resolve=True,
-            throw_on_missing=True,
-        )
+        values = {str(key): _resolved(composed, key) for key in composed if key not in NOT_OF_THE_RUN}
         directory = _directory(hydra)
     finally:
         HydraConfig.instance().cfg = before
-    assert isinstance(node, dict)  # noqa: S101 - a DictConfig gives a dict
-    values = {str(key): value for key, value in node.items()}
     config = validate(values, shipped_only=shipped_only, trusted=trusted)
     chosen = {str(group): name for group, name in hydra.runtime.choices.items() if not str(group).startswith("hydra/")}
     return Job(
@@ -186,6 +198,30 @@ def job_from(composed: DictConfig, *, shipped_only: bool = False, trusted: Colle
         tuple(str(override) for override in hydra.overrides.task),
         directory,
     )
+
+
+def _resolved(composed: DictConfig, key: Any) -> Any:
+    value = composed[key]
+    return OmegaConf.to_container(value, resolve=True, throw_on_missing=True) if OmegaConf.is_config(value) else value
+
+
+def own_directory(directory: Path, key: str) -> Path:
+    """Refuse a directory that holds something: what is recorded there would be mixed with it.
+
+    Args:
+        directory: to be trained in.
+        key: that it was given by.
+
+    Returns:
+        the directory, absolute.
+
+    Raises:
+        NnlabError: it is not empty.
+    """
+    directory = directory.resolve()
+    if directory == Path.cwd() or (directory.is_dir() and any(directory.iterdir())):
+        raise NnlabError(f"{key}={directory}: it is in use or not empty; a run needs a directory of its own")
+    return directory
 
 
 def as_override(key: str, value: Any) -> str:
@@ -222,6 +258,8 @@ def explain(error: Exception, overrides: Sequence[str] = ()) -> NnlabError:
         return NnlabError(f"{group}={name}: there is no such choice; choose from {choices}" if group else first)
     if isinstance(error, OverrideParseException):
         return NnlabError(f"{error.override!r} is no override: {first}; write key=value or group=choice")
+    if first.startswith("Error merging override ") and error.__cause__:
+        return NnlabError(f"{first.removeprefix('Error merging override ')}: {str(error.__cause__).splitlines()[0]}")
     if isinstance(error, ConfigCompositionException) and (found := re.search(r"override '([^'=]+)", text)):
         return NnlabError(unknown_key(found[1].lstrip("+~"), _known_keys(found[1].lstrip("+~"), overrides)))
     if key := getattr(error, "full_key", None):

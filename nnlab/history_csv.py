@@ -1,4 +1,4 @@
-"""History: a run's metrics as CSV, derived from its journal's steps."""
+"""History: a run's metrics as CSV, derived from its journal."""
 
 from __future__ import annotations
 
@@ -20,3 +20,16 @@ def write_history(path: Path, steps: Mapping[int, Mapping[str, float]]) -> None:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["epoch", *names])
         writer.writerows([epoch, *(values.get(name, "") for name in names)] for epoch, values in steps.items())
+
+
+def write_updates(path: Path, updates: Mapping[int, Mapping[str, float]]) -> None:
+    """Write the recorded updates' ``step,loss,accuracy``, a row an update.
+
+    Args:
+        path: of the file.
+        updates: step -> {``update/loss``: value, ``update/accuracy``: value}.
+    """
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["step", "loss", "accuracy"])
+        writer.writerows([step, values["update/loss"], values["update/accuracy"]] for step, values in updates.items())

@@ -19,6 +19,7 @@ resumed goes on behind its status; one that is annotated gets the same status ag
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 import os
@@ -76,7 +77,10 @@ class Journal:
 
     def metrics(self, step: int, values: Mapping[str, float]) -> None:
         """Append the metrics of one step (the epoch; for ``update/*`` the update)."""
-        self.write("metrics", step=step, metrics={name: encode(value) for name, value in values.items()})
+        # A run has thousands of these lines, and json.dumps takes three times as long.
+        numbers = ",".join([f"{_quoted(name)}:{_number(float(value))}" for name, value in values.items()])
+        line = f'{{"type":"metrics","timestamp":{_now()},"step":{int(step)},"metrics":{{{numbers}}}}}\n'
+        self._write(line.encode())
 
     def close(self, status: Status, reason: str | None = None) -> None:
         """Append the status and let go of the lock."""
@@ -89,13 +93,25 @@ class Journal:
         finally:
             os.close(self._fd)
 
+    def release(self) -> None:
+        """Let go of the lock without a status: somebody is to go on with the run."""
+        os.close(self._fd)
+
     def _append(self, *events: Event) -> None:
         lines = [json.dumps(event, separators=(",", ":"), allow_nan=False) + "\n" for event in events]
-        data = "".join(lines).encode()
-        size = os.fstat(self._fd).st_size
-        if os.write(self._fd, data) != len(data):
-            os.ftruncate(self._fd, size)  # or the next line would be glued to the torn one
+        self._write("".join(lines).encode())
+
+    def _write(self, data: bytes) -> None:
+        written = os.write(self._fd, data)
+        if written != len(data):
+            # Or the next line would be glued to the torn one.
+            os.ftruncate(self._fd, os.fstat(self._fd).st_size - written)
             raise OSError(f"{self.path}: only a part of a line could be written; is the disk full?")
+
+
+@functools.cache
+def _quoted(name: str) -> str:
+    return json.dumps(name)
 
 
 def encode(value: float) -> float | str:
@@ -104,6 +120,14 @@ def encode(value: float) -> float | str:
     if math.isfinite(value):
         return value
     return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+
+
+def _number(value: float) -> str:
+    return repr(value) if math.isfinite(value) else f'"{encode(value)}"'
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000_000
 
 
 @dataclass
@@ -115,6 +139,7 @@ class Record:
         run: the fields of the ``run`` line; empty if there is none yet.
         params: name -> value.
         steps: step -> {name: value}, in the order written; a step written twice keeps its last values.
+        updates: step -> {name: value} of single updates, ``update/*``.
         artifacts: paths relative to the directory, without those pruned.
         pruned: those.
         tags: name -> text, from ``tags`` lines; those that a run begins with are in ``run``.
@@ -127,6 +152,7 @@ class Record:
     run: Event = field(default_factory=dict)
     params: dict[str, Any] = field(default_factory=dict)
     steps: dict[int, dict[str, float]] = field(default_factory=dict)
+    updates: dict[int, dict[str, float]] = field(default_factory=dict)
     artifacts: list[str] = field(default_factory=list)
     pruned: set[str] = field(default_factory=set)
     tags: dict[str, str] = field(default_factory=dict)
@@ -148,9 +174,10 @@ class Record:
                 self.run = event
             case "params":
                 self.params |= event["params"]
-            case "metrics" if not any(name.startswith("update/") for name in event["metrics"]):
+            case "metrics":
                 values = {name: float(value) for name, value in event["metrics"].items()}
-                self.steps.setdefault(event["step"], {}).update(values)
+                is_update = next(iter(values), "").startswith("update/")
+                (self.updates if is_update else self.steps).setdefault(event["step"], {}).update(values)
             case "artifact" if event["path"] not in self.artifacts:
                 self.artifacts.append(event["path"])
                 self.pruned.discard(event["path"])
@@ -210,7 +237,7 @@ def read(directory: Path) -> Record:
     if not path.is_file():
         raise NnlabError(f"{directory} holds no run: there is no {NAME} in it")
     is_dead = not locks.is_locked(path)  # asked first: a run that closes while we read has then a status
-    return _replay(directory, is_dead=is_dead)
+    return replay(directory, is_dead=is_dead)
 
 
 def annotate(directory: Path, tags: Mapping[str, str], artifacts: Sequence[str] = ()) -> None:
@@ -226,7 +253,7 @@ def annotate(directory: Path, tags: Mapping[str, str], artifacts: Sequence[str] 
     """
     read(directory)  # refuses before the writer makes a journal
     journal = Journal(directory)
-    record = _replay(directory, is_dead=True)  # nobody else has the lock now
+    record = replay(directory)  # nobody else has the lock now
     # In one write: killed between two, we would leave a finished run without its status.
     journal.close_with(
         *(_event("artifact", path=path) for path in artifacts),
@@ -236,10 +263,15 @@ def annotate(directory: Path, tags: Mapping[str, str], artifacts: Sequence[str] 
 
 
 def _event(type: str, **fields: Any) -> Event:  # noqa: A002 - the key in the file
-    return {"type": type, "timestamp": time.time_ns() // 1_000_000, **fields}
+    return {"type": type, "timestamp": _now(), **fields}
 
 
-def _replay(directory: Path, *, is_dead: bool) -> Record:
+def replay(directory: Path, *, is_dead: bool = True) -> Record:
+    """Read a journal whose lock the caller has, or whose writer is known to live.
+
+    Raises:
+        NnlabError: it is damaged.
+    """
     record = Record(directory)
     for event, _ in read_events(directory / NAME):
         record.add(event)

@@ -10,7 +10,7 @@ from nnlab.build import build
 from nnlab.config import Config
 from nnlab.data.batches import PREPARED
 from nnlab.nn.losses import Loss
-from nnlab.nn.sequential import Sequential
+from nnlab.nn.sequential import Sequential, without_spurious_warnings
 from nnlab.optim.blocks import BLOCK_BYTES
 from nnlab.training.loop import Optimizer
 
@@ -37,9 +37,10 @@ def replica_bytes(network: Sequential, loss: Loss, optimizer: Optimizer, feature
     """
     x = np.zeros((1, features, batch_size), network.dtype)
     network.train()
-    outputs = network.forward(x)
-    loss.forward(outputs, np.zeros_like(outputs))
-    network.backward(loss.backward())
+    with without_spurious_warnings():
+        outputs = network.forward(x)
+        loss.forward(outputs, np.zeros_like(outputs))
+        network.backward(loss.backward())
     own = [network.parameters, network.gradients, network.state, x, outputs, *optimizer.state_dict().values()]
     buffers = [*(layer.buffer for layer in network.layers), loss.scratch]
     return sum(array.nbytes for array in own) + sum(buffer.nbytes for buffer in buffers)
@@ -62,10 +63,14 @@ def stack_bytes(replica: int, replicas: int, samples: int, outputs: int, itemsiz
     return replicas * (replica + 8 * samples + prepared) + BLOCK_BYTES
 
 
+LARGEST = 256
+"""Replicas of a stack at most: the curves are flat before, and each run keeps a file open."""
+
+
 def best_stack(configs: Sequence[Config]) -> int:
     """Return how many of these runs, which could share a stack, should."""
     if len(configs) == 1:
         return 1
     lone = build(configs[:1])
     needed = replica_bytes(lone.network, lone.loss, lone.optimizer, lone.dataset.features, lone.batches.batch_size)
-    return max(1, WORKING_SET // needed)
+    return min(max(1, WORKING_SET // needed), LARGEST)

@@ -11,6 +11,8 @@ from nnlab.output import say
 from nnlab.terminal import console
 from nnlab.tracking import cursor, follower, store
 
+_LINE_SECONDS = 10.0  # between two lines where the output is no terminal
+
 
 def say_where(is_tracked: bool = True) -> None:
     """Print the outputs root and the store."""
@@ -25,22 +27,51 @@ def wait_until_mirrored(is_tracked: bool, directories: Sequence[Path], seconds: 
     Args:
         is_tracked: whether they are to be mirrored at all.
         directories: of the runs.
-        seconds: to wait at most.
+        seconds: to wait at most since something has come forward.
     """
     if not is_tracked:
         return
     outputs = paths.outputs_dir()
     started = time.monotonic()
-    with console().status("mirroring into MLflow"):
-        is_mirrored = follower.wait(outputs, directories, seconds)
+    with _Display(len(directories)) as display:
+        is_mirrored = follower.wait(outputs, directories, seconds, display.show)
     if is_mirrored:
         say(f"mirrored into MLflow, {time.monotonic() - started:.1f} s after the end of training")
         say("look at it with: nnlab ui")
         return
     key = store.key(store.uri(outputs))
-    problem = next(filter(None, (cursor.read(directory, key).problem for directory in directories)), None)
+    left = [directory for directory in directories if not cursor.is_mirrored(directory, key)]
+    some, since = (f"{len(left)} of {len(directories)} runs are ", " of the last") if len(directories) > 1 else ("", "")
+    problem = next(filter(None, (cursor.read(directory, key).problem for directory in left)), None)
     if problem:
-        say(f"not mirrored: {problem}; all is kept in {outputs}")
+        say(f"{some}not mirrored: {problem}; all is kept in {outputs}")
     else:
         log = follower.log_path(outputs, store.uri(outputs))
-        say(f"not mirrored within {seconds:g} s: all is kept in {outputs}, run `nnlab sync` (log: {log})")
+        say(f"{some}not mirrored within {seconds:g} s{since}: all is kept in {outputs}, run `nnlab sync` (log: {log})")
+
+
+class _Display:
+    """Says how many runs are mirrored: on a terminal all the time, elsewhere in a line now and then."""
+
+    def __init__(self, runs: int) -> None:
+        self._runs = runs
+        self._console = console()
+        self._status = self._console.status("mirroring into MLflow")
+        self._next_line = time.monotonic() + _LINE_SECONDS
+
+    def __enter__(self) -> _Display:
+        self._status.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._status.stop()
+
+    def show(self, mirrored: int) -> None:
+        if self._runs == 1:
+            return
+        text = f"mirroring into MLflow: {mirrored} of {self._runs} runs"
+        if self._console.is_terminal:
+            self._status.update(text)
+        elif time.monotonic() > self._next_line and mirrored < self._runs:
+            self._next_line = time.monotonic() + _LINE_SECONDS
+            say(text)

@@ -17,7 +17,7 @@ from nnlab.build_network import build_layers, build_network, check_size
 from nnlab.components import Component, validated
 from nnlab.config import Architecture, Positive
 from nnlab.errors import NnlabError
-from nnlab.nn.sequential import Sequential
+from nnlab.nn.sequential import Sequential, without_spurious_warnings
 from nnlab.one_line import one_line
 
 _CHUNK = 4096  # samples forwarded at once
@@ -101,7 +101,8 @@ class Network:
         if self.mean is not None and self.std is not None:
             rows = ((rows - self.mean) / self.std).astype(self.sequential.dtype)
         chunks = [rows[start : start + _CHUNK] for start in range(0, len(rows), _CHUNK)]
-        parts = [self.sequential.forward(chunk.T[None])[0].T.copy() for chunk in chunks]
+        with without_spurious_warnings():
+            parts = [self.sequential.forward(chunk.T[None])[0].T.copy() for chunk in chunks]
         return np.concatenate(parts) if parts else np.empty((0, len(self.class_names)), self.sequential.dtype)
 
     def predict(self, x: ArrayLike) -> NDArray[np.int64]:

@@ -5,23 +5,25 @@ from __future__ import annotations
 import functools
 
 from nnlab.build import Stack
+from nnlab.history_csv import write_history, write_updates
 from nnlab.network import Network
 from nnlab.recorder import Recorder
 
 
 def draw_curves(recorder: Recorder) -> None:
     """Write a run's history.csv and the curves over it, and the same of the updates if they are recorded."""
-    from nnlab import plots  # matplotlib takes 0.7 s to import: after training, not before
+    from nnlab import figures, plots  # matplotlib takes 0.7 s to import: after training, not before
 
-    recorder.artifact("history.csv", recorder.history)
+    record = recorder.record()
+    recorder.artifact("history.csv", functools.partial(write_history, steps=record.steps))
     for metric in ("loss", "accuracy"):
-        best_epoch = recorder.best.get("epoch")
-        figure = plots.curves(recorder.steps, metric, f"{metric} of {recorder.name}", best_epoch)
-        recorder.artifact(f"plots/{metric}.png", functools.partial(figure.savefig, dpi=120))
-    if recorder.updates:
-        recorder.artifact("updates.csv", recorder.updates_csv)
-        figure = plots.updates(recorder.updates, f"{recorder.name}: each batch before its update")
-        recorder.artifact("plots/updates.png", functools.partial(figure.savefig, dpi=120))
+        figure = plots.curves(record.steps, metric, f"{metric} of {recorder.name}", recorder.best.get("epoch"))
+        recorder.artifact(f"plots/{metric}.png", functools.partial(figures.save, figure))
+    if record.updates:
+        recorder.artifact("updates.csv", functools.partial(write_updates, updates=record.updates))
+        points = [(step, each["update/loss"], each["update/accuracy"]) for step, each in record.updates.items()]
+        figure = plots.updates(points, f"{recorder.name}: each batch before its update")
+        recorder.artifact("plots/updates.png", functools.partial(figures.save, figure))
 
 
 def draw_predictions(recorder: Recorder, stack: Stack, replica: int, when: str) -> None:
@@ -33,7 +35,7 @@ def draw_predictions(recorder: Recorder, stack: Stack, replica: int, when: str) 
         replica: which of it is this run.
         when: of what epoch the network is, for the title.
     """
-    from nnlab import plots
+    from nnlab import figures, plots
 
     network = Network.of_stack(stack, replica)
     data, split = stack.dataset, stack.splits[replica]
@@ -42,8 +44,8 @@ def draw_predictions(recorder: Recorder, stack: Stack, replica: int, when: str) 
     labels = data.y[getattr(split, shown)]
     title = f"{recorder.name}\n{when}, {shown}: {len(labels)} samples"
     figure = plots.confusion_matrix(labels, network.predict(inputs[shown]), data.class_names, title)
-    recorder.artifact("plots/confusion.png", functools.partial(figure.savefig, dpi=120))
+    recorder.artifact("plots/confusion.png", functools.partial(figures.save, figure))
     if data.features == 2:
         points = {name: (x, data.y[getattr(split, name)]) for name, x in inputs.items()}
         figure = plots.decision_boundary(network.predict, points, data.feature_names, recorder.name)
-        recorder.artifact("plots/decision_boundary.png", functools.partial(figure.savefig, dpi=120))
+        recorder.artifact("plots/decision_boundary.png", functools.partial(figures.save, figure))

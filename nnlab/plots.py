@@ -8,22 +8,20 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-COLORS = {"train": "#4c72b0", "val": "#dd8452", "test": "#55a868"}
-_CLASS_COLORS = [
-    "#4c72b0",
-    "#dd8452",
-    "#55a868",
-    "#c44e52",
-    "#8172b3",
-    "#937860",
-    "#da8bc3",
-    "#8c8c8c",
-    "#ccb974",
-    "#64b5cd",
-]
-_MARKED = 30  # up to so many points, a marker each
+from nnlab.figures import (
+    CYCLE,
+    LETTER,
+    SPLIT_COLORS,
+    add_axes,
+    draw_line,
+    plain,
+    scale_to,
+    shortened,
+    title_height,
+)
 
 
 def curves(steps: Mapping[int, Mapping[str, float]], metric: str, title: str, best_epoch: int | None = None) -> Figure:
@@ -35,30 +33,29 @@ def curves(steps: Mapping[int, Mapping[str, float]], metric: str, title: str, be
         title: of the figure.
         best_epoch: marked, if given.
     """
-    figure = Figure(figsize=(7, 4.2), layout="constrained")
-    axes: Axes = figure.subplots()
-    lowest, highest = np.inf, -np.inf
-    for split, color in COLORS.items():
+    figure = Figure(figsize=(7, 4.4))
+    axes = add_axes(figure, title, between=0.22)
+    epochs = np.array([*steps], dtype=float)
+    drawn = []
+    for split, color in SPLIT_COLORS.items():
         name = f"{split}/{metric}"
-        points = [(epoch, values[name]) for epoch, values in steps.items() if np.isfinite(values.get(name, np.nan))]
-        if not points:
-            continue
-        epochs, values = np.array(points).T
-        label = "train (running mean of the epoch)" if split == "train" else split
-        axes.plot(
-            epochs, values, color=color, label=label, marker="." if len(epochs) <= _MARKED else None, linewidth=1.5
-        )
-        lowest, highest = min(lowest, values.min()), max(highest, values.max())
-    if metric == "loss" and 0 < lowest < highest / 10:
-        axes.set_yscale("log")
+        values = np.array([each.get(name, np.nan) for each in steps.values()], dtype=float)
+        if np.isfinite(values).any():
+            label = "train (running mean of the epoch)" if split == "train" else split
+            drawn.append(draw_line(axes, epochs, values, color=color, label=label, linewidth=1.5))
+    if metric == "loss" and drawn:
+        scale_to(axes, np.concatenate(drawn))
     if best_epoch is not None:
-        axes.axvline(
-            best_epoch, color="#8c8c8c", linestyle="--", linewidth=1, label=f"best val/loss: epoch {best_epoch}"
-        )
-    axes.set(xlabel="epoch", ylabel=metric, title=title)
+        label = f"best val/loss: epoch {best_epoch}"
+        axes.axvline(best_epoch, color="#8c8c8c", linestyle="--", linewidth=1, label=label)
+    axes.set(xlabel="epoch", ylabel=metric)
+    axes.xaxis.set_major_locator(MaxNLocator(7, integer=True))
     axes.grid(alpha=0.3)
     if axes.lines:
-        axes.legend(frameon=False)
+        # Above the axes, for where in them it would hide nothing takes matplotlib long to find out.
+        axes.legend(
+            loc="lower center", bbox_to_anchor=(0.46, 0.99), ncols=4, fontsize=9, columnspacing=1.4, frameon=False
+        )
     return figure
 
 
@@ -69,16 +66,14 @@ def updates(recorded: Sequence[tuple[int, float, float]], title: str) -> Figure:
         recorded: step, loss and accuracy of each; the error is 1 - accuracy.
         title: of the figure.
     """
-    figure = Figure(figsize=(7, 5.6), layout="constrained")
-    upper, lower = figure.subplots(2, 1, sharex=True)
+    figure = Figure(figsize=(7, 5.6))
+    upper = add_axes(figure, title, bottom=2.95)
+    lower = figure.add_axes((upper.get_position().x0, 0.55 / 5.6, upper.get_position().width, 2.2 / 5.6), sharex=upper)
     steps, losses, accuracies = np.array(recorded, dtype=float).T
-    marker = "." if len(steps) <= _MARKED else None
-    upper.plot(steps, losses, color=COLORS["train"], marker=marker, linewidth=0.8)
-    finite = losses[np.isfinite(losses)]
-    if finite.size and 0 < finite.min() < finite.max() / 10:
-        upper.set_yscale("log")
-    lower.plot(steps, 1 - accuracies, color=COLORS["train"], marker=marker, linewidth=0.8)
-    upper.set(ylabel="loss", title=title)
+    scale_to(upper, draw_line(upper, steps, losses, color=SPLIT_COLORS["train"], linewidth=0.8))
+    draw_line(lower, steps, 1 - accuracies, color=SPLIT_COLORS["train"], linewidth=0.8)
+    upper.tick_params(labelbottom=False)
+    upper.set(ylabel="loss")
     lower.set(xlabel="update", ylabel="error (1 - accuracy)")
     lower.set_ylim(bottom=0)
     for axes in (upper, lower):
@@ -98,23 +93,27 @@ def confusion_matrix(
         title: of the figure.
     """
     size = max(len(class_names), int(predictions.max()) + 1)
-    names = [*class_names, *map(str, range(len(class_names), size))]
+    names = [plain(shortened(name, 24)) for name in [*class_names, *map(str, range(len(class_names), size))]]
     counts = np.zeros((size, size), np.int64)
     np.add.at(counts, (labels, predictions), 1)
     share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    side = 3.4 + 0.36 * size
-    figure = Figure(figsize=(side + 0.8, side), layout="constrained")
-    axes: Axes = figure.subplots()
+    longest = max(map(len, names))
+    is_slanted = longest > 2
+    left, side = 0.55 + LETTER * longest, max(2.8, 0.4 * size)
+    bottom = 0.55 + (0.8 * LETTER * longest if is_slanted else 0.15)
+    width = left + side + 0.2
+    figure = Figure(figsize=(width, bottom + side + 0.1 + title_height(title, width)))
+    axes = add_axes(figure, title, left=left, bottom=bottom)
     axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
-    for row, column in np.ndindex(size, size):
-        if counts[row, column]:
-            color = "white" if share[row, column] > 0.5 else "black"
-            axes.text(column, row, str(counts[row, column]), ha="center", va="center", color=color, fontsize=8)
-    rotation = 45 if max(map(len, names)) > 2 else 0
-    axes.set_xticks(range(size), names, rotation=rotation, ha="right" if rotation else "center")
+    for row, column in zip(*counts.nonzero(), strict=True):
+        color = "white" if share[row, column] > 0.5 else "black"
+        axes.text(column, row, str(counts[row, column]), ha="center", va="center", color=color, fontsize=8)
+    if is_slanted:
+        axes.set_xticks(range(size), names, rotation=45, ha="right", rotation_mode="anchor")
+    else:
+        axes.set_xticks(range(size), names)
     axes.set_yticks(range(size), names)
     axes.set(xlabel="predicted", ylabel="true")
-    axes.set_title(title, fontsize=10)
     return figure
 
 
@@ -124,7 +123,7 @@ def decision_boundary(
     names: Sequence[str],
     title: str,
     margin: float = 0.5,
-    across: int = 400,
+    across: int = 300,
 ) -> Figure:
     """Plot the class that a network with two inputs predicts at each place, and the samples.
 
@@ -136,22 +135,35 @@ def decision_boundary(
         margin: around the samples, in the inputs' unit.
         across: places of the grid in each direction.
     """
-    everything = np.concatenate([x for x, _ in points.values()])
-    low, high = everything.min(axis=0) - margin, everything.max(axis=0) + margin
-    horizontal, vertical = np.meshgrid(*(np.linspace(low[axis], high[axis], across) for axis in (0, 1)))
-    regions = predict(np.column_stack([horizontal.ravel(), vertical.ravel()])).reshape(horizontal.shape)
-    figure = Figure(figsize=(7, 5), layout="constrained")
-    axes: Axes = figure.subplots()
-    levels = np.arange(max(regions.max(), max(y.max() for _, y in points.values())) + 2) - 0.5
-    colors = [_CLASS_COLORS[label % len(_CLASS_COLORS)] for label in range(len(levels) - 1)]
-    axes.contourf(horizontal, vertical, regions, levels=levels, colors=colors, alpha=0.25)
-    for marker, (split, (x, y)) in zip("osD", points.items(), strict=False):
-        of_class = [colors[label] for label in y]
-        axes.scatter(x[:, 0], x[:, 1], s=22, c=of_class, marker=marker, edgecolors="white", linewidths=0.5, label=split)
-    axes.set(xlabel=names[0], ylabel=names[1], title=title)
+    figure = Figure(figsize=(7, 5))
+    axes = add_axes(figure, title)
+    regions(axes, predict, points, margin, across)
+    axes.set(xlabel=plain(names[0]), ylabel=plain(names[1]))
     if len(points) > 1:
-        legend = axes.legend(frameon=False, loc="upper right")
+        legend = axes.legend(framealpha=0.7, edgecolor="none", loc="upper right")
         for handle in legend.legend_handles:
             if handle is not None:
                 handle.set_facecolor("#555555")  # type: ignore[attr-defined] # shape is split, colour is class
     return figure
+
+
+def regions(
+    axes: Axes,
+    predict: Callable[[NDArray[Any]], NDArray[np.int64]],
+    points: Mapping[str, tuple[NDArray[Any], NDArray[np.int64]]],
+    margin: float = 0.5,
+    across: int = 300,
+    size: float = 22,
+) -> None:
+    """Draw ``decision_boundary`` into some axes; ``size`` is the markers' area in square points."""
+    everything = np.concatenate([x for x, _ in points.values()])
+    low, high = everything.min(axis=0) - margin, everything.max(axis=0) + margin
+    horizontal, vertical = np.meshgrid(*(np.linspace(low[axis], high[axis], across) for axis in (0, 1)))
+    classes = predict(np.column_stack([horizontal.ravel(), vertical.ravel()])).reshape(horizontal.shape)
+    levels = np.arange(max(classes.max(), max(y.max() for _, y in points.values())) + 2) - 0.5
+    colors = [CYCLE[label % len(CYCLE)] for label in range(len(levels) - 1)]
+    axes.contourf(horizontal, vertical, classes, levels=levels, colors=colors, alpha=0.25)
+    for marker, (split, (x, y)) in zip("osD", points.items(), strict=False):
+        of_class = [colors[label] for label in y]
+        style = {"s": size, "marker": marker, "edgecolors": "white", "linewidths": 0.5}
+        axes.scatter(x[:, 0], x[:, 1], c=of_class, label=split, **style)  # type: ignore[arg-type]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from types import TracebackType
 
 import numpy as np
@@ -12,6 +13,7 @@ from rich.progress import Progress as Bar
 
 from nnlab import terminal
 from nnlab.training import EpochResult
+from nnlab.watcher import Outcome
 
 _REFRESH_SECONDS = 0.1
 
@@ -52,7 +54,10 @@ class Progress:
         if self._bar:
             self._bar.stop()
 
-    def epoch(self, result: EpochResult, epochs: int) -> None:
+    def ended(self, directory: Path, outcome: Outcome, epochs_left: int) -> None:
+        """Take the end of a run, which whoever started it will tell."""
+
+    def epoch(self, result: EpochResult, epochs: int, runs: int = 1) -> None:  # noqa: ARG002 - of a ``Watcher``
         """Show one epoch of so many, if it is time to."""
         is_last = result.epoch == epochs or bool(result.failed or result.stopped)
         now = time.perf_counter()

@@ -3,125 +3,174 @@
 from __future__ import annotations
 
 import functools
-import logging
 import time
-from typing import Any, NamedTuple
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nnlab import pictures
-from nnlab.build import Stack
-from nnlab.journal import Status
-from nnlab.progress import Progress
+from nnlab import pictures, snapshot
+from nnlab.build import Stack, build
+from nnlab.errors import NnlabError
 from nnlab.recorder import Recorder
 from nnlab.training import EpochResult, evaluate, train
+from nnlab.watcher import Outcome, Watcher
 
-log = logging.getLogger(__name__)
+AUTO_SECONDS = 30.0
+"""``checkpoint.every=auto``: the time between two checkpoints."""
 
-
-class Outcome(NamedTuple):
-    """How a run ended."""
-
-    status: Status
-    reason: str | None = None
+_WORTH_LEAVING = 0.75
+"""A stack is made smaller once so few of its runs are left."""
 
 
-Snapshot = tuple[dict[str, NDArray[Any]], dict[str, Any]]
-"""A run's arrays and the manifest of their checkpoint."""
+class RecordedTraining:
+    """Trains a stack of runs and records each, until all have ended.
 
-
-class _End(NamedTuple):
-    """Where and why one run of a stack ended: its last epoch, and the one that early stopping goes back to."""
-
-    last: Snapshot
-    restored: Snapshot | None
-    reason: str | None
-
-
-def train_recorded(stack: Stack, recorders: dict[int, Recorder], progress: Progress | None) -> list[Outcome]:
-    """Train a stack, recording each replica's run.
+    A run that has ended is closed at once. When enough have, the others go on in a smaller stack: a run's numbers don't
+    depend on its stack.
 
     Args:
-        stack: to be trained.
-        recorders: replica -> the recorder of its run, which is taken out when the run is closed.
-        progress: where to show it.
-
-    Returns:
-        one outcome a run, in the order of the replicas.
+        stack: to be trained, its runs restored if they are gone on with.
+        recorders: one a replica.
+        watcher: is told.
+        after: epoch and update that the runs are gone on from; None from the beginning.
     """
-    outcomes: dict[int, Outcome] = {}
-    started = time.perf_counter()
-    best: dict[int, Snapshot] = {}
-    ends: dict[int, _End] = {}
-    for result in train(
-        stack.network,
-        stack.loss,
-        stack.optimizer,
-        stack.schedules,
-        stack.batches,
-        stack.plan,
-        {name: part for name, part in stack.parts.items() if name != "train"},
-        penalty=stack.penalty,
-        early_stopping=stack.early_stopping,
-        diagnostics=stack.diagnostics,
-        listeners=stack.listeners(),
-    ):
-        is_last = result.epoch == stack.plan.epochs
-        for replica in recorders.keys() - ends.keys():
-            recorder, snapshot = recorders[replica], functools.partial(_snapshot, stack, replica, result)
-            is_end = is_last or replica in result.stopped
-            recorder.epoch(result, replica, snapshot, is_end=is_end and replica not in result.failed)
+
+    def __init__(
+        self,
+        stack: Stack,
+        recorders: Sequence[Recorder],
+        watcher: Watcher | None,
+        after: tuple[int, int] | None = None,
+    ) -> None:
+        self.stack, self.watcher, self.after = stack, watcher, after
+        self.recorders = dict(enumerate(recorders))
+        """Replica -> the recorder of a run that has not ended."""
+        self.outcomes: dict[Recorder, Outcome] = {}
+        self._last_checkpoint = self._started = time.monotonic()
+
+    def train(self) -> None:
+        """Train until every run has an outcome."""
+        if self.after is not None:  # perhaps killed while it was being closed, with nothing left to train
+            early = self.stack.early_stopping
+            stopped = {r: early.reason(r) for r in np.flatnonzero(early.has_ended).tolist()} if early else {}
+            over = [r for r in self.recorders if r in stopped or self.after[0] >= self._budget(r)]
+            self._end(over, stopped)
+        while self.recorders:
+            for result in self._epochs():
+                self._epoch(result)
+                if 0 < len(self.recorders) <= _WORTH_LEAVING * len(self.stack.configs):
+                    self._shrink(result)
+                    break
+
+    def _epochs(self) -> Iterator[EpochResult]:
+        stack = self.stack
+        return train(
+            stack.network,
+            stack.loss,
+            stack.optimizer,
+            stack.schedules,
+            stack.batches,
+            stack.plan,
+            {name: part for name, part in stack.parts.items() if name != "train"},
+            penalty=stack.penalty,
+            early_stopping=stack.early_stopping,
+            diagnostics=stack.diagnostics,
+            listeners=stack.listeners(),
+            after=self.after,
+        )
+
+    def _epoch(self, result: EpochResult) -> None:
+        is_auto_due = time.monotonic() - self._last_checkpoint > AUTO_SECONDS
+        runs = len(self.recorders)
+        ends = []
+        for replica, recorder in list(self.recorders.items()):
             if replica in result.failed:
-                reason = f"epoch {result.epoch}: NaN or Inf in {result.failed[replica]}"
-                recorder.save_best()
-                pictures.draw_curves(recorder)
-                recorders.pop(replica).close("FAILED", reason)
-                outcomes[replica] = Outcome("FAILED", reason)
+                record = functools.partial(self._record_failure, recorder, result, replica)
+                self._guarded(replica, record)
+                self._close(replica, "FAILED", f"epoch {result.epoch}: NaN or Inf in {result.failed[replica]}")
                 continue
-            if stack.restores_best and replica in result.improved:
-                best[replica] = snapshot()
-            if is_end:
-                improved_now = replica in result.improved
-                stopped = result.stopped.get(replica)
-                why = f"stopped after epoch {result.epoch}: {stopped}" if stopped else None
-                ends[replica] = _End(snapshot(), None if improved_now else best.get(replica), why)
-        if progress:
-            progress.epoch(result, stack.plan.epochs)
-    seconds = time.perf_counter() - started
-    for replica, end in ends.items():
-        arrays, _ = end.restored or end.last
-        stack.network.load_state_dict({name: arrays[name] for name in stack.network.state_dict()}, replica)
-    final = _final_metrics(stack) if recorders else {}
-    for replica, end in ends.items():
-        recorder = recorders[replica]
-        values = {name: float(of_stack[replica]) for name, of_stack in final.items()}
-        recorder.finish(values, end.last, end.restored)
-        share = recorder.recording_seconds / seconds
-        if end.reason:
-            log.info(end.reason)
-        log.info("trained in %.2f s, %.2f %% of it spent in recording", seconds, 100 * share)
+            is_end = replica in result.stopped or replica in result.ended
+            take = functools.partial(snapshot.take, self.stack, replica, result)
+            record = functools.partial(recorder.epoch, result, replica, take, is_end=is_end, is_auto_due=is_auto_due)
+            if self._guarded(replica, record) and is_end:
+                ends.append(replica)
+        if is_auto_due:
+            self._last_checkpoint = time.monotonic()
+        if self.watcher:
+            self.watcher.epoch(result, self.stack.plan.epochs, runs)
+        self._end(ends, result.stopped)
+
+    def _record_failure(self, recorder: Recorder, result: EpochResult, replica: int) -> None:
+        """Record the epoch in which a run became NaN or Inf, and what it was before."""
+        recorder.epoch(result, replica, functools.partial(snapshot.take, self.stack, replica, result))
+        recorder.save_best()
         pictures.draw_curves(recorder)
-        when = "last epoch" if end.restored is None else f"best epoch ({end.restored[1]['epoch']})"
-        pictures.draw_predictions(recorder, stack, replica, when)
-        recorders.pop(replica).close("FINISHED")
-        outcomes[replica] = Outcome("FINISHED", end.reason)
-    return [outcome for _, outcome in sorted(outcomes.items())]
+
+    def _end(self, replicas: Sequence[int], stopped: dict[int, str]) -> None:
+        """Finish and close runs whose training is over."""
+        if not replicas:
+            return
+        for replica in replicas:  # of a run that has ended, what happens to its replica means nothing
+            snapshot.load_network(self.stack, replica, self.recorders[replica].end)
+        final = _final_metrics(self.stack)
+        for replica in replicas:
+            values = {name: float(of_stack[replica]) for name, of_stack in final.items()}
+            reason = None
+            if replica in stopped:
+                reason = f"stopped after epoch {self.recorders[replica].last_epoch}: {stopped[replica]}"
+            if self._guarded(replica, functools.partial(self._finish, replica, values, reason)):
+                self._close(replica, "FINISHED", reason)
+
+    def _finish(self, replica: int, values: dict[str, float], reason: str | None) -> None:
+        recorder = self.recorders[replica]
+        recorder.finish(values)
+        seconds = time.monotonic() - self._started
+        if reason:
+            recorder.log(reason)
+        share = 100 * recorder.recording_seconds / max(seconds, 1e-9)
+        recorder.log(f"trained in {seconds:.2f} s, {share:.2f} % of it spent in recording")
+        pictures.draw_curves(recorder)
+        when = f"best epoch ({recorder.end.epoch})" if recorder.is_restored else "last epoch"
+        pictures.draw_predictions(recorder, self.stack, replica, when)
+
+    def _budget(self, replica: int) -> int:
+        plan = self.stack.plan
+        return plan.budgets[replica] if plan.budgets else plan.epochs
+
+    def _guarded(self, replica: int, action: Callable[[], object]) -> bool:
+        """Do what concerns one run only; if it goes wrong, that run fails and the others go on."""
+        try:
+            action()
+        except Exception as error:
+            self.recorders[replica].log(traceback.format_exc())
+            self._close(replica, "FAILED", describe(error))
+            return False
+        return True
+
+    def _close(self, replica: int, status: Any, reason: str | None) -> None:
+        recorder = self.recorders.pop(replica)
+        outcome = self.outcomes[recorder] = Outcome(status, reason)
+        # A stopped run's reason is for the terminal: it has come to its end.
+        recorder.close(status, reason if status == "FAILED" else None)
+        if self.watcher:
+            self.watcher.ended(recorder.directory, outcome, self._budget(replica) - recorder.last_epoch)
+
+    def _shrink(self, result: EpochResult) -> None:
+        """Let the runs that are left go on in a stack of their own."""
+        left = list(self.recorders)
+        smaller = build([self.stack.configs[replica] for replica in left])
+        for place, replica in enumerate(left):
+            snapshot.restore(smaller, place, snapshot.take(self.stack, replica, result))
+        self.recorders = {place: self.recorders[replica] for place, replica in enumerate(left)}
+        self.stack, self.after = smaller, (result.epoch, result.step)
 
 
-def _snapshot(stack: Stack, replica: int, result: EpochResult) -> Snapshot:
-    """Return copies of a run's arrays, and where its training stands."""
-    arrays = {name: array.copy() for name, array in stack.network.state_dict(replica).items()}
-    optimizer = stack.optimizer.state_dict(replica)
-    arrays |= {f"optimizer.{name}": array.copy() for name, array in optimizer.items()}
-    arrays |= stack.standardization[replica]
-    states = {name: stream.bit_generator.state for name, stream in stack.streams[replica]._asdict().items()}
-    manifest = {"epoch": result.epoch, "step": result.step, "random_states": states}
-    if replica in stack.plateaus:
-        manifest["schedule_state"] = stack.plateaus[replica].state_dict()
-    if stack.early_stopping:
-        manifest["early_stopping"] = stack.early_stopping.state_dict(replica)
-    return arrays, manifest
+def describe(error: BaseException) -> str:
+    """Return why a run failed, in one line."""
+    return str(error) if isinstance(error, NnlabError) else f"{type(error).__name__}: {error}"
 
 
 def _final_metrics(stack: Stack) -> dict[str, NDArray[np.float64]]:

@@ -2,23 +2,47 @@
 
 from __future__ import annotations
 
-import logging
+import traceback
+import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from nnlab import environment, memory, paths, pictures
-from nnlab.build import Stack, build
+from nnlab import environment, memory, paths, pictures, resuming, snapshot
+from nnlab.build import Stack, build, stack_key
 from nnlab.build_network import network_outputs
 from nnlab.compose import Job
 from nnlab.errors import NnlabError
-from nnlab.progress import Progress
-from nnlab.recorded_training import Outcome, train_recorded
-from nnlab.recorder import Recorder
+from nnlab.journal import NAME, Journal
+from nnlab.recorded_training import RecordedTraining, describe
+from nnlab.recorder import Recorder, run_line
 from nnlab.signals import sigterm_as_interrupt
 from nnlab.tracking import follower
+from nnlab.watcher import Outcome, Watcher
 
-log = logging.getLogger(__name__)
+
+class _Run(NamedTuple):
+    """One run to be done: where, and which checkpoint it is gone on from, if any."""
+
+    place: int
+    job: Job
+    directory: Path
+    name: str
+    start: Path | None
+
+    @property
+    def epoch(self) -> int | None:
+        return int(self.start.name.rpartition("-")[2]) if self.start else None
+
+
+class _Circumstances(NamedTuple):
+    """What all runs of one call have in common."""
+
+    parent: str | None
+    tags: Mapping[str, str]
+    threads: int
+    watcher: Watcher | None
+    resume: bool
 
 
 def check(job: Job) -> None:
@@ -46,69 +70,151 @@ def run(
     names: Sequence[str] | None = None,
     parent: str | None = None,
     tags: Mapping[str, str] | None = None,
-    progress: Progress | None = None,
+    progress: Watcher | None = None,
+    threads: int | None = None,
+    max_stack: int | None = None,
+    resume: bool = False,
 ) -> list[Outcome]:
-    """Train some jobs side by side, each with a directory and a record of its own; a lone run is a stack of one.
+    """Train some jobs, each with a directory and a record of its own; a lone run is a stack of one.
+
+    Those that can share a stack are trained side by side, in stacks of the size that is the fastest
+    (``memory.best_stack``), one stack after the other. What goes wrong with one of them ends that one alone.
 
     Args:
-        jobs: that share data set, architecture, activation, loss and training. They are cut into stacks of the size
-            that is the fastest (``memory.best_stack``), which are trained one after the other.
+        jobs: of any kind.
         directories: one a job.
         names: of the runs, for people; by default what they are made of.
         parent: run id of the sweep.
         tags: further ones of each run, name -> text.
-        progress: where to show it; by default nowhere.
+        progress: is told how it goes.
+        threads: BLAS threads of the jobs whose config leaves them open; None for as many as BLAS takes by itself.
+        max_stack: runs in a stack at most; None for no other limit.
+        resume: go on with the runs that the directories hold, from their last checkpoints; finished ones stand.
 
     Returns:
-        one outcome a job: FINISHED, or FAILED if its numbers became NaN or Inf.
+        one outcome a job: FINISHED, or FAILED if its numbers became NaN or Inf, or anything else went wrong.
 
     Raises:
-        NnlabError: the jobs can't be built.
+        NnlabError: a directory is in use, or a run can't be gone on with; nothing has been done then.
         KeyboardInterrupt: on Ctrl-C or SIGTERM; the records are closed as KILLED first.
     """
-    config = jobs[0].config
+    outcomes: dict[int, Outcome] = {}
+    waiting: list[_Run] = []
     names = names or [default_name(job) for job in jobs]
-    with sigterm_as_interrupt(), environment.blas_threads(config.training.blas_threads) as threads:
-        size = memory.best_stack([job.config for job in jobs])
-        named = list(zip(jobs, directories, names, strict=True))
-        outcomes: list[Outcome] = []
-        for start in range(0, len(named), size):
-            outcomes += _run_stack(named[start : start + size], parent, tags or {}, threads, progress)
-        return outcomes
+    for place, (job, directory, name) in enumerate(zip(jobs, directories, names, strict=True)):
+        if resume and not resuming.is_unfinished(directory):
+            outcomes[place] = Outcome("FINISHED")
+            continue
+        if not resume:
+            resuming.check_unused(directory)
+        waiting.append(_Run(place, job, directory, name, resuming.start(directory) if resume else None))
+    groups: dict[tuple[str, int | None], list[_Run]] = {}
+    for each in waiting:
+        groups.setdefault((stack_key(each.job.config), each.epoch), []).append(each)
+    with sigterm_as_interrupt():
+        for group in groups.values():
+            with environment.blas_threads(group[0].job.config.training.blas_threads or threads) as used:
+                of_all = _Circumstances(parent, tags or {}, used, progress, resume)
+                for stack in _cut(group, max_stack):
+                    outcomes |= _run_stack(stack, of_all)
+    return [outcomes[place] for place in range(len(jobs))]
 
 
-def _run_stack(
-    named: Sequence[tuple[Job, Path, str]],
-    parent: str | None,
-    tags: Mapping[str, str],
-    threads: int,
-    progress: Progress | None,
-) -> list[Outcome]:
-    stack = build([job.config for job, _, _ in named])
-    recorders: dict[int, Recorder] = {}
+def _cut(group: Sequence[_Run], max_stack: int | None) -> list[Sequence[_Run]]:
+    """Cut runs into stacks; those that train about as long together, as the longest one decides how long it lasts."""
+    ordered = sorted(group, key=lambda each: each.job.config.training.epochs)
     try:
-        for replica, (job, directory, name) in enumerate(named):
-            recorders[replica] = Recorder(
-                job, directory, name, parent, _header(stack), _identity(stack, replica, threads), threads, tags
-            )
-        if named[0][0].config.tracking.enabled:
-            follower.ensure(paths.outputs_dir(), [directory for _, directory, _ in named])
-        return train_recorded(stack, recorders, progress)
+        size = min(memory.best_stack([each.job.config for each in group]), max_stack or len(group))
+    except (NnlabError, MemoryError):  # the first one can't be built: each will be asked for itself
+        size = 1
+    return [ordered[start : start + size] for start in range(0, len(ordered), size)]
+
+
+def _run_stack(runs: Sequence[_Run], of_all: _Circumstances) -> dict[int, Outcome]:
+    """Train a stack; if that goes wrong as a whole, train its halves, so that only a culprit fails."""
+    recorders: dict[int, Recorder] = {}
+    training: RecordedTraining | None = None
+    try:
+        stack = build([each.job.config for each in runs])
+        starts = [resuming.load(each.start) if each.start else None for each in runs]
+        for replica, (each, start) in enumerate(zip(runs, starts, strict=True)):
+            recorders[each.place] = _recorder(stack, replica, each, start, of_all)
+            if start is not None:
+                snapshot.restore(stack, replica, start)
+        if runs[0].job.config.tracking.enabled:
+            follower.ensure(paths.outputs_dir(), [each.directory for each in runs])
+        after = (starts[0].epoch, int(starts[0].manifest["step"])) if starts[0] else None
+        training = RecordedTraining(stack, list(recorders.values()), of_all.watcher, after)
+        training.train()
+        return {place: training.outcomes[recorder] for place, recorder in recorders.items()}
     except BaseException as error:
-        killed = isinstance(error, KeyboardInterrupt)
-        if not killed:
-            log.exception("the run did not finish")
-        for recorder in recorders.values():
-            if killed:
-                recorder.save_best()
-                pictures.draw_curves(recorder)
-            recorder.close("KILLED" if killed else "FAILED", "interrupted" if killed else _describe(error))
-        raise
+        done = training.outcomes if training else {}
+        ended = {place: done[recorder] for place, recorder in recorders.items() if recorder in done}
+        left = [each for each in runs if each.place not in ended]
+        open_recorders = [recorders[each.place] for each in left if each.place in recorders]
+        if not isinstance(error, Exception):
+            _kill(open_recorders)
+            raise
+        if len(left) == 1:
+            return ended | {left[0].place: _fail(left[0], open_recorders, of_all, error)}
+        for recorder in open_recorders:
+            recorder.log(traceback.format_exc())
+            recorder.release()
+        half = len(left) // 2
+        for part in (left[:half], left[half:]):
+            again = [each._replace(start=resuming.start(each.directory)) for each in part]
+            for epoch in dict.fromkeys(each.epoch for each in again):
+                alike = [each for each in again if each.epoch == epoch]
+                ended |= _run_stack(alike, of_all._replace(resume=True))
+        return ended
 
 
-def _header(stack: Stack) -> dict[str, Any]:
+def _recorder(
+    stack: Stack, replica: int, run: _Run, start: snapshot.Snapshot | None, of_all: _Circumstances
+) -> Recorder:
+    return Recorder(
+        run.job,
+        run.directory,
+        run.name,
+        of_all.parent,
+        _header(stack, replica),
+        _identity(stack, replica, of_all.threads),
+        of_all.threads,
+        of_all.tags,
+        restores_best=stack.restores_best,
+        resume=of_all.resume,
+        start=start,
+    )
+
+
+def _kill(recorders: Sequence[Recorder]) -> None:
+    """Close the runs that Ctrl-C has interrupted."""
+    for recorder in recorders:
+        recorder.save_best()
+        if len(recorders) == 1:  # nobody who presses Ctrl-C waits for the pictures of a whole stack
+            pictures.draw_curves(recorder)
+        recorder.close("KILLED", "interrupted")
+
+
+def _fail(run: _Run, recorders: Sequence[Recorder], of_all: _Circumstances, error: Exception) -> Outcome:
+    """Close a run that can't be trained, even if there is nothing yet that could be recorded of it."""
+    reason = describe(error)
+    outcome = Outcome("FAILED", reason)
+    if recorders:
+        recorders[0].log(traceback.format_exc())
+        recorders[0].close("FAILED", reason)
+    elif not (run.directory / NAME).exists():
+        log = Journal(run.directory)
+        log.write("run", **run_line(run.job, run.name, of_all.parent, uuid.uuid4().hex, of_all.threads, of_all.tags))
+        log.close("FAILED", reason)
+    if of_all.watcher:
+        of_all.watcher.ended(run.directory, outcome, run.job.config.training.epochs)
+    return outcome
+
+
+def _header(stack: Stack, replica: int) -> dict[str, Any]:
     """Return what a run's first line says of its data and length."""
-    data = stack.dataset
+    data, plan = stack.dataset, stack.plan
     return {
         "dataset": {
             "name": data.name,
@@ -119,8 +225,8 @@ def _header(stack: Stack) -> dict[str, Any]:
             "classes": data.classes,
             "parts": {name: part.size for name, part in stack.parts.items()},
         },
-        "epochs": stack.plan.epochs,
-        "eval_every": stack.plan.eval_every,
+        "epochs": plan.budgets[replica] if plan.budgets else plan.epochs,
+        "eval_every": plan.eval_every,
     }
 
 
@@ -142,7 +248,3 @@ def _identity(stack: Stack, replica: int, threads: int) -> dict[str, Any]:
         "class_names": list(stack.dataset.class_names),
         "config_hash": config.config_hash(threads),
     }
-
-
-def _describe(error: BaseException) -> str:
-    return str(error) if isinstance(error, NnlabError) else f"{type(error).__name__}: {error}"

@@ -43,16 +43,33 @@ def load_config(path: Path, trusted: Collection[str] = ()) -> Config:
     Raises:
         NnlabError: it is no valid config, or not one that can be trusted; one line that names file and key.
     """
-    node = load_yaml(path)
-    check_plain(node, str(path))
+    return check_config(load_yaml(path), str(path), trusted)
+
+
+def check_config(node: dict[str, Any], where: str, trusted: Collection[str] = ()) -> Config:
+    """Validate a config that somebody else saved, read as plain values.
+
+    Args:
+        node: its values.
+        where: the file, or the place in it, for messages.
+        trusted: as for ``load_config``.
+
+    Raises:
+        NnlabError: as ``load_config``.
+    """
+    check_plain(node, where)
     for place, value in _entries(node, ""):
+        if isinstance(value, str) and len(value) > MAX_TEXT:
+            raise NnlabError(f"{where}: {one_line(place)} has more than {MAX_TEXT:,} characters, which are not read")
         if isinstance(value, str) and _CONTROL.search(value):
-            raise NnlabError(one_line(f"{path}: {place}={value!r}: control characters have no place in a setting"))
+            raise NnlabError(one_line(f"{where}: {place}={value!r}: control characters have no place in a setting"))
+        if isinstance(value, int) and abs(value) >= MAX_INTEGER:
+            raise NnlabError(f"{where}: {one_line(place)}: whole numbers of more than 128 bits are not read")
     try:
         config = validate(node, shipped_only=True, trusted=trusted)
         _check_name(config.experiment_name)
     except NnlabError as error:
-        raise NnlabError(one_line(f"{path}: {error}")) from error
+        raise NnlabError(one_line(f"{where}: {error}")) from error
     return config
 
 

@@ -17,7 +17,8 @@ def sigterm_as_interrupt() -> Iterator[None]:
         yield
         return
 
-    def interrupt(_number: int, _frame: FrameType | None) -> None:
+    def interrupt(number: int, _frame: FrameType | None) -> None:
+        signal.signal(number, signal.SIG_IGN)  # a second one must not break the closing of records
         raise KeyboardInterrupt
 
     before = signal.signal(signal.SIGTERM, interrupt)

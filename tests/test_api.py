@@ -17,7 +17,7 @@ QUICK = {"tracking": "none", "training.epochs": 5}
 
 
 def test_all_is_exact_and_lazy() -> None:
-    assert nnlab.__all__ == ["Network", "compare", "evaluate", "history", "load", "run"]
+    assert nnlab.__all__ == ["Network", "compare", "evaluate", "history", "load", "resume", "run"]
     for name in nnlab.__all__:
         assert callable(getattr(nnlab, name))
     with pytest.raises(AttributeError, match="nope"):

@@ -5,15 +5,27 @@ import statistics
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
+from nnlab import findings
 from nnlab.cli import main
 from nnlab.comparison import compare, find_runs, frame
 from nnlab.errors import NnlabError
+from nnlab.journal import Journal
+from nnlab.tables import as_text
 
 
-def write_run(directory: Path, params: dict[str, Any], accuracy: float | None, experiment: str = "e") -> None:
+def write_run(
+    directory: Path,
+    params: dict[str, Any],
+    accuracy: float | None,
+    experiment: str = "e",
+    tags: dict[str, str] | None = None,
+    **metrics: float,
+) -> Path:
     directory.mkdir(parents=True)
     lines: list[dict[str, Any]] = [
         {
@@ -25,15 +37,18 @@ def write_run(directory: Path, params: dict[str, Any], accuracy: float | None, e
             "dataset": {},
             "user": "me",
             "tracking": None,
-            "tags": {},
+            "tags": tags or {},
         },
         {"type": "params", "params": params},
     ]
     if accuracy is not None:
-        lines.append({"type": "metrics", "step": 3, "metrics": {"final/test_accuracy": accuracy, "lr": params["seed"]}})
+        values = {"final/test_accuracy": accuracy, "lr": params["seed"]}
+        values |= {f"final/{name}": value for name, value in metrics.items()}
+        lines.append({"type": "metrics", "step": 3, "metrics": values})
     lines.append({"type": "status", "status": "FAILED" if accuracy is None else "FINISHED", "reason": None})
     text = "".join(json.dumps({"timestamp": 1, **line}) + "\n" for line in lines)
     (directory / "journal.jsonl").write_text(text)
+    return directory
 
 
 @pytest.fixture
@@ -71,7 +86,9 @@ def test_groups_by_what_differs_except_the_seed(sweep: Path) -> None:
     best, second, failed = (row for _, row in table.iterrows())
     assert best["mean"] == pytest.approx(0.96)
     assert best["std"] == pytest.approx(statistics.stdev([0.95, 0.97]))
-    assert (best["min"], best["max"], best["n"], best["failed"]) == (0.95, 0.97, 2, 1)
+    assert (best["worst"], best["best"], best["n"], best["failed"]) == (0.95, 0.97, 2, 1)
+    # 0.96 -+ t(1) = 12.7062 times 0.01414 / sqrt(2)
+    assert (best["low"], best["high"]) == pytest.approx((0.96 - 0.127062, 0.96 + 0.127062))
     assert second["mean"] == pytest.approx(0.85)
     assert (second["n"], second["failed"]) == (3, 0)
     assert (failed["n"], failed["failed"]) == (0, 3)
@@ -104,6 +121,144 @@ def test_without_a_directory_the_newest_runs_experiment_is_compared(outputs: Pat
         compare(metric="final/nope")
 
 
+def test_statistics_are_those_of_scipy_and_tests_are_paired(outputs: Path) -> None:
+    rng = np.random.default_rng(0)
+    drawn = {"relu": rng.normal(0.9, 0.02, 7), "tanh": rng.normal(0.93, 0.02, 7)}
+    for activation, values in drawn.items():
+        for seed, value in enumerate(values):
+            write_run(outputs / "runs" / f"{activation}{seed}", {"activation": activation, "seed": seed}, value)
+    table = compare()
+    assert list(table["activation"]) == ["tanh", "relu"]
+    for row in table.to_dict("records"):
+        values = drawn[row["activation"]]
+        assert row["mean"] == pytest.approx(values.mean())
+        assert row["std"] == pytest.approx(statistics.stdev(values))
+        interval = stats.t.interval(0.95, 6, loc=values.mean(), scale=stats.sem(values))
+        assert (row["low"], row["high"]) == pytest.approx(interval)
+    theirs = stats.ttest_rel(drawn["tanh"], drawn["relu"])
+    (test,) = table.attrs["tests"]
+    assert (test["a"], test["b"], test["n"]) == ("tanh", "relu", 7)
+    assert test["p"] == test["p_holm"] == pytest.approx(theirs.pvalue)
+    interval = theirs.confidence_interval()
+    assert (test["low"], test["high"]) == pytest.approx((interval.low, interval.high))
+    assert table.attrs["seeds"] == list(range(7))
+    assert (table.attrs["metric"], table.attrs["settings"]) == ("final/test_accuracy", ["activation"])
+
+
+def test_a_seed_that_was_run_twice_is_one_sample(outputs: Path) -> None:
+    """The same seed gives the same bytes: counting it twice would only make the interval look narrower."""
+    for number, (seed, value) in enumerate(((0, 0.8), (1, 0.9), (1, 0.9), (1, 0.9))):
+        write_run(outputs / "runs" / str(number), {"seed": seed}, value)
+    (row,) = compare().to_dict("records")
+    assert (row["n"], row["mean"]) == (2, pytest.approx(0.85))
+    assert row["high"] - row["mean"] == pytest.approx(12.7062 * 0.05, rel=1e-5)
+
+
+def test_by_averages_over_the_rest_within_each_seed(outputs: Path) -> None:
+    for seed in range(4):
+        for activation in ("relu", "tanh"):
+            for lr in (0.1, 0.2):
+                value = 0.5 + 0.1 * seed + (0.02 + 0.01 * (seed % 2)) * (activation == "tanh") + lr
+                is_missing = (seed, activation, lr) == (3, "tanh", 0.2)
+                params = {"activation": activation, "optimizer.lr": lr, "seed": seed}
+                write_run(outputs / "runs" / f"{activation}{lr}{seed}", params, None if is_missing else value)
+    table = compare(by="activation")
+    assert table.attrs["settings"] == ["activation"]
+    assert sorted(table["n"]) == [4, 4]
+    relu = table[table["activation"] == "relu"].iloc[0]
+    assert relu["mean"] == pytest.approx(0.5 + 0.15 + 0.15)
+    assert relu["std"] == pytest.approx(statistics.stdev([0.0, 0.1, 0.2, 0.3]))
+    assert (relu["best"], relu["worst"]) == pytest.approx((1.0, 0.6))
+    (test,) = table.attrs["tests"]  # of seed 3 only lr 0.1 counts, for both
+    sign = 1 if test["a"] == "tanh" else -1
+    assert (test["n"], sign * test["difference"]) == (4, pytest.approx(0.025))
+    assert list(compare(by=["optimizer.lr", "activation"]).columns[:2]) == ["optimizer.lr", "activation"]
+    with pytest.raises(NnlabError, match=r"--by optimiser: .*those that differ: activation, optimizer\.lr"):
+        compare(by="activation,optimiser")
+
+
+def test_metric_and_split(outputs: Path) -> None:
+    for seed in range(2):
+        write_run(outputs / "runs" / str(seed), {"seed": seed}, 0.5, val_accuracy=0.6, val_loss=0.7, train_accuracy=0.8)
+    assert compare().attrs["metric"] == "final/test_accuracy"
+    assert compare(split="val").attrs["metric"] == "final/val_accuracy"
+    assert compare(metric="loss").attrs["metric"] == "final/val_loss"  # the first there is
+    assert compare(metric="loss", split="val")["mean"][0] == 0.7
+    assert compare(metric="final/train_accuracy")["mean"][0] == 0.8
+    with pytest.raises(NnlabError, match="no run has the metric 'final/test_loss'"):
+        compare(metric="loss", split="test")
+    with pytest.raises(NnlabError, match="--split goes with accuracy or loss"):
+        compare(metric="final/val_loss", split="test")
+
+
+def test_some_sweeps_together_count_each_run_once(sweep: Path, outputs: Path) -> None:
+    other = outputs / "sweeps" / "t"
+    write_run(other / "0", {"activation": "elu", "optimizer.lr": 0.1, "seed": 0}, 0.7)
+    table = compare(sweep, other, sweep / "0", str(sweep))
+    assert len(find_runs([sweep, other, sweep / "0", sweep])) == 10
+    assert set(table["activation"]) == {"tanh", "relu", "elu"}
+    assert table["n"].sum() == 6
+
+
+def test_blas_threads_and_reruns_make_no_settings(outputs: Path) -> None:
+    for seed in range(4):
+        write_run(outputs / "runs" / str(seed), {"seed": seed, "training.blas_threads": 1 + seed % 2}, 0.5 + seed / 10)
+    write_run(outputs / "runs" / "again", {"seed": 0}, 0.5, tags={"nnlab.reproduces": "0"})
+    (row,) = compare().to_dict("records")
+    assert row["n"] == 4
+    assert len(compare(by="training.blas_threads")) == 2
+
+
+def test_a_run_under_way_is_neither_counted_nor_failed(outputs: Path) -> None:
+    for seed in range(2):
+        write_run(outputs / "runs" / str(seed), {"seed": seed}, 0.5)
+    directory = write_run(outputs / "runs" / "2", {"seed": 2}, 0.9)
+    path = directory / "journal.jsonl"
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[:-1]))
+    writer = Journal(directory)
+    table = compare(experiment="e")
+    assert (table["n"][0], table["failed"][0], table.attrs["running"]) == (2, 0, 1)
+    writer.release()
+    table = compare(experiment="e")
+    assert (table["n"][0], table["failed"][0], table.attrs["running"]) == (2, 1, 0)
+
+
+def test_other_code_and_other_data_are_noted(outputs: Path) -> None:
+    for seed in range(2):
+        write_run(
+            outputs / "runs" / str(seed), {"seed": seed, "dataset": "wine"}, 0.5, tags={"nnlab.code_version": "a"}
+        )
+    assert compare().attrs["notes"] == []
+    directory = write_run(outputs / "runs" / "2", {"seed": 2, "dataset": "wine"}, 0.5, tags={"nnlab.code_version": "b"})
+    path = directory / "journal.jsonl"
+    path.write_text(path.read_text().replace('"dataset": {}', '"dataset": {"hash": "other"}'))
+    code, data = compare().attrs["notes"]
+    assert code.startswith("these runs are of 2 versions of nnlab's code")
+    assert data.startswith("data of one name differ")
+
+
+def test_a_sweeps_runs_are_also_those_that_it_refers_to(sweep: Path, outputs: Path) -> None:
+    second = outputs / "sweeps" / "second"
+    write_run(second / "1", {"activation": "elu", "seed": 0}, 0.7)
+    jobs = [{"stands": str(sweep / "0")}, {"stands": None}, {"stands": str(outputs / "gone")}]
+    (second / "sweep.json").write_text(json.dumps({"version": 1, "jobs": jobs}))
+    assert find_runs([second]) == [second / "1", sweep / "0"]
+
+
+def test_an_experiment_that_only_the_store_may_have_says_how(sweep: Path) -> None:
+    with pytest.raises(NnlabError, match="ask the MLflow store: nnlab compare --experiment other --filter"):
+        compare(experiment="other")
+    with pytest.raises(NnlabError, match="without directories"):
+        compare(sweep, filter="x")
+
+
+@pytest.mark.parametrize("form", ["csv", "markdown", "latex", "json"])
+def test_machine_formats_print_nothing_else(sweep: Path, capsys: pytest.CaptureFixture[str], form: str) -> None:
+    with pytest.raises(SystemExit):
+        main(["compare", str(sweep), "--format", form])
+    assert capsys.readouterr().out == as_text(compare(sweep), form) + "\n"
+
+
 def test_the_command_prints_the_table_and_writes_json(
     sweep: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -112,7 +267,8 @@ def test_the_command_prints_the_table_and_writes_json(
     assert ended.value.code == 0
     printed = capsys.readouterr().out
     assert "0.9600" in printed
-    assert "0.9500 to 0.9700" in printed
+    assert "0.8329 to 1.0871" in printed
+    assert findings.words(compare(sweep)) in printed
     rows = json.loads((tmp_path / "table.json").read_text())
     assert rows[0]["activation"] == "relu"
     assert rows[0]["mean"] == pytest.approx(0.96)

@@ -158,7 +158,7 @@ def test_a_process_prints_that_line_alone_and_ends_with_2(outputs: Path) -> None
     ("arguments", "code", "part"),
     [
         ([], 2, "verb"),
-        (["foo"], 2, "'train', 'sync', 'compare'"),
+        (["foo"], 2, "'train', 'resume', 'sync', 'compare'"),
         (["compare", "/nope"], 2, "/nope holds no run"),
         (["compare"], 2, "no runs"),
         (["evaluate", "/nope"], 2, "/nope"),

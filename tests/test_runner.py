@@ -19,6 +19,7 @@ from nnlab.hashing import code_version
 from nnlab.progress import Progress
 from nnlab.training import EpochResult
 from tests.jobs import job
+from tests.test_resume import Copying
 
 
 def events(directory: Path) -> list[dict[str, Any]]:
@@ -164,32 +165,33 @@ def test_a_diverging_run_fails_with_epoch_and_layer_and_spares_the_rest_of_its_s
 
 
 class Interrupting(Progress):
-    def epoch(self, result: EpochResult, epochs: int) -> None:
+    def epoch(self, result: EpochResult, epochs: int, runs: int = 1) -> None:
         if result.epoch == 2:
             raise KeyboardInterrupt
 
 
 class Breaking(Progress):
-    def epoch(self, result: EpochResult, epochs: int) -> None:
+    def epoch(self, result: EpochResult, epochs: int, runs: int = 1) -> None:
         if result.epoch == 2:
             raise MemoryError("no room")
 
 
-@pytest.mark.parametrize(
-    ("progress", "error", "status", "reason"),
-    [(Interrupting, KeyboardInterrupt, "KILLED", "interrupted"), (Breaking, MemoryError, "FAILED", "no room")],
-)
-def test_an_interrupted_or_broken_run_is_closed_with_its_reason(
-    progress: type[Progress], error: type[BaseException], status: str, reason: str, tmp_path: Path
-) -> None:
-    with pytest.raises(error):
-        runner.run([job()], [tmp_path], progress=progress("x"))
+def test_an_interrupted_run_is_closed_as_killed(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        runner.run([job()], [tmp_path], progress=Interrupting("x"))
     record = journal.read(tmp_path)
-    assert record.status == status
-    assert reason in str(record.reason)
+    assert (record.status, record.reason) == ("KILLED", "interrupted")
     assert sorted(record.steps) == [0, 1, 2]
-    if status == "KILLED":
-        assert {"history.csv", "plots/loss.png"} <= set(record.artifacts)
+    assert {"history.csv", "plots/loss.png"} <= set(record.artifacts)
+
+
+def test_a_broken_run_is_closed_as_failed_with_its_reason(tmp_path: Path) -> None:
+    (outcome,) = runner.run([job()], [tmp_path], progress=Breaking("x"))
+    assert outcome == ("FAILED", "MemoryError: no room")
+    record = journal.read(tmp_path)
+    assert (record.status, record.reason) == outcome
+    assert sorted(record.steps) == [0, 1, 2]
+    assert "Traceback" in (tmp_path / "train.log").read_text()
 
 
 def test_initial_weights_can_be_given(tmp_path: Path) -> None:
@@ -249,3 +251,15 @@ def test_runs_take_further_tags_beside_their_own(tmp_path: Path) -> None:
     for number, seed in enumerate("45"):
         written = events(tmp_path / str(number))[0]["tags"]
         assert (written["nnlab.reproduces"], written["seed"]) == ("a" * 32, seed)
+
+
+def test_a_resumed_run_has_its_pictures(tmp_path: Path) -> None:
+    one = job("training.log_every_updates=2")
+    runner.run([one], [tmp_path / "a"], progress=Copying(tmp_path / "a", tmp_path / "copies", every=3))
+    directory = tmp_path / "copies" / "epoch3"
+    runner.run([one], [directory], resume=True)
+    for name in ("plots/loss.png", "plots/confusion.png", "plots/updates.png", "updates.csv"):
+        assert (directory / name).read_bytes() == (tmp_path / "a" / name).read_bytes()
+    before, after = ((place / "history.csv").read_text().splitlines() for place in (tmp_path / "a", directory))
+    assert len(before) == len(after)
+    assert before[:4] == after[:4]

@@ -17,6 +17,15 @@ Initializer = Callable[[np.random.Generator, tuple[int, ...]], NDArray[np.float6
 _ALIGNMENT = 64  # bytes: a cache line, and the widest SIMD register
 
 
+def without_spurious_warnings() -> np.errstate:
+    """Return what products outside of training are to be in.
+
+    OpenBLAS also computes in what lies beside a small matrix, on whatever is there, and NumPy then warns of invalid
+    values although the result is right.
+    """
+    return np.errstate(invalid="ignore")
+
+
 class Sequential:
     """A chain of modules whose parameters lie side by side in one array a stack.
 
@@ -49,7 +58,7 @@ class Sequential:
         self.parameters: Array = np.zeros((replicas, size), self.dtype)
         self.gradients: Array = np.zeros((replicas, size), self.dtype)
         self.state: Array = np.zeros((replicas, state_size), self.dtype)
-        arrays = self._arrays()
+        arrays = self._arrays
         gradient_views = self.views(self.gradients)
         for position, layer in enumerate(self.layers):
             layer.bind(
@@ -113,7 +122,7 @@ class Sequential:
 
     def state_dict(self, replica: int = 0) -> dict[str, Array]:
         """Return one replica's parameters and state by PyTorch's names and in its order, as views: copy to keep."""
-        return {name: array[replica] for name, array in self._arrays().items()}
+        return {name: array[replica] for name, array in self._arrays.items()}
 
     def load_state_dict(self, state: Mapping[str, NDArray[Any]], replica: int = 0) -> None:
         """Copy arrays by name into one replica.
@@ -146,8 +155,9 @@ class Sequential:
         """Position of the first layer that has parameters: dC/dinput is needed after it only."""
         return next((n for n, layer in enumerate(self.layers) if layer.parameter_shapes), len(self.layers))
 
+    @functools.cached_property
     def _arrays(self) -> dict[str, Array]:
-        """Return parameters and state by name, a layer's together, ``[replicas, *shape]`` each."""
+        """Parameters and state by name, a layer's together, as views ``[replicas, *shape]`` each."""
         arrays = _cut(self.parameters, self._places) | _cut(self.state, self._state_places)
         return {name: arrays[name] for name in sorted(arrays, key=lambda name: int(name.partition(".")[0]))}
 

@@ -13,8 +13,9 @@ from nnlab.journal import Journal, Record
 from nnlab.reproduction import attempts
 from nnlab.reproduction.claims import Figure, Protocol, Reached, Verdict, judge, reached
 from nnlab.reproduction.experiments import Experiment
-from nnlab.reproduction.workers import train_all
 from nnlab.sweep.parent import open_parent
+from nnlab.sweep.progress import SweepProgress
+from nnlab.sweep.workers import Task, train_all
 
 
 @dataclass(frozen=True)
@@ -85,13 +86,17 @@ def earn(experiment: Experiment, name: str, protocol: Protocol, todo: Sequence[J
     parent = _open(sweep, name, experiment, protocol, todo[0])
     try:
         run_id = journal.read(sweep).run["run_id"]
-        records = attempts.by_seed(sweep, todo)
+        records = _by_seed(sweep, todo)
         missing = [job for job in todo if not attempts.has_finished(records.get(job.config.seed))]
         if missing:
-            directories = [attempts.unused(sweep, job.config.seed) for job in missing]
-            names = [f"{name} seed={job.config.seed}" for job in missing]
-            train_all(missing, directories, names, run_id, f"{name}  {len(missing)} runs", environment.facts()["cores"])
-            records = attempts.by_seed(sweep, todo)
+            seeds = [job.config.seed for job in missing]
+            tasks = [
+                Task(seed, job, attempts.unused(sweep, seed), f"{name} seed={seed}")
+                for seed, job in zip(seeds, missing, strict=True)
+            ]
+            with SweepProgress(sweep, name) as progress:
+                train_all(tasks, parent=run_id, progress=progress)
+            records = _by_seed(sweep, todo)
         if lost := [job.config.seed for job in todo if job.config.seed not in records]:
             raise NnlabError(
                 f"{sweep}: code or data were changed while seed {lost[0]} trained; run the same command again",
@@ -105,6 +110,11 @@ def earn(experiment: Experiment, name: str, protocol: Protocol, todo: Sequence[J
         raise
     parent.close("FAILED" if row.failures else "FINISHED", "; ".join(row.failures)[:5000] or None)
     return row
+
+
+def _by_seed(sweep: Path, todo: Sequence[Job]) -> dict[int, Record]:
+    with environment.blas_threads(todo[0].config.training.blas_threads or 1):  # as workers do where it is left open
+        return attempts.by_seed(sweep, todo)
 
 
 def _open(sweep: Path, name: str, experiment: Experiment, protocol: Protocol, job: Job) -> Journal:

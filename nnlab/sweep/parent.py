@@ -9,7 +9,7 @@ from typing import Any
 
 from nnlab import environment, paths
 from nnlab.config import Config
-from nnlab.journal import Journal
+from nnlab.journal import Journal, read
 from nnlab.tracking import follower
 
 
@@ -23,6 +23,7 @@ def open_parent(
     swept: Sequence[str],
     jobs: int,
     params: Mapping[str, Any],
+    tags: Mapping[str, str] | None = None,
 ) -> Journal:
     """Open a sweep's journal, and give a new one its first lines; it stays open, and so locked, while it is at work.
 
@@ -35,12 +36,14 @@ def open_parent(
         swept: the keys that differ between them.
         jobs: how many.
         params: of the parent run.
+        tags: further ones of it.
 
     Raises:
         NnlabError: another process has it open.
     """
     journal, tracking, run_id = Journal(directory), config.tracking, uuid.uuid4().hex
-    if not journal.path.stat().st_size:
+    there = read(directory)  # a killed process may have left the first line alone
+    if not there.run:
         journal.write(
             "run",
             run_id=run_id,
@@ -53,8 +56,9 @@ def open_parent(
             overrides=list(overrides),
             swept=list(swept),
             jobs=jobs,
-            tags={"nnlab.kind": kind, "nnlab.sweep": run_id, **environment.git_tags()},
+            tags={**(tags or {}), "nnlab.kind": kind, "nnlab.sweep": run_id, **environment.git_tags()},
         )
+    if not there.params:
         journal.write("params", params=dict(params))
     if tracking.enabled:
         follower.ensure(paths.outputs_dir(), [directory])

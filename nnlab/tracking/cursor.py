@@ -38,10 +38,10 @@ def _path(directory: Path, store_key: str) -> Path:
 
 def read(directory: Path, store_key: str) -> Cursor:
     """Return the cursor of a run in a store; a fresh one if there is none, or none that can be read."""
+    cursor = _load(directory, store_key)
     try:
-        cursor = Cursor(**json.loads(_path(directory, store_key).read_bytes()))
         is_ours = isinstance(cursor.mlflow_run_id, str) and _is_line_end(directory / journal.NAME, cursor.offset)
-    except (FileNotFoundError, ValueError, TypeError):
+    except (FileNotFoundError, TypeError):
         return Cursor()
     return cursor if is_ours else Cursor(problem=cursor.problem)
 
@@ -56,21 +56,35 @@ def write(directory: Path, store_key: str, cursor: Cursor) -> None:
 
 def is_mirrored(directory: Path, store_key: str) -> bool:
     """Say whether a run is closed or dead, and the store has all of it."""
-    path = directory / journal.NAME
-    cursor = read(directory, store_key)
-    if cursor.status == "RUNNING" or not path.exists() or locks.is_locked(path):
-        return False
-    return cursor.offset >= journal.whole_lines(path)
+    return _is_whole(directory, _load(directory, store_key))
 
 
-def is_settled(directory: Path, store_key: str) -> bool:
-    """Say whether there is nothing to wait for: a run is mirrored, or can't be."""
-    return read(directory, store_key).problem is not None or is_mirrored(directory, store_key)
+def settled(directory: Path, store_key: str) -> tuple[bool, object]:
+    """Say whether there is nothing to wait for, as a run is mirrored or can't be; else how far it is by now.
+
+    It is cheap for a run that is not: of a thousand, those who wait for them ask after each again and again.
+    """
+    cursor = _load(directory, store_key)
+    return cursor.problem is not None or _is_whole(directory, cursor), (cursor.mlflow_run_id, cursor.offset)
 
 
 def give_up(directory: Path, store_key: str, problem: str) -> None:
     """Note why a run can't be mirrored."""
     write(directory, store_key, replace(read(directory, store_key), problem=problem))
+
+
+def _load(directory: Path, store_key: str) -> Cursor:
+    try:
+        return Cursor(**json.loads(_path(directory, store_key).read_bytes()))
+    except (FileNotFoundError, ValueError, TypeError):
+        return Cursor()
+
+
+def _is_whole(directory: Path, cursor: Cursor) -> bool:
+    path = directory / journal.NAME
+    if cursor.status == "RUNNING" or not isinstance(cursor.mlflow_run_id, str):
+        return False
+    return path.exists() and not locks.is_locked(path) and cursor.offset == journal.whole_lines(path)
 
 
 def _is_line_end(path: Path, offset: int) -> bool:

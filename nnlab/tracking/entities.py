@@ -4,16 +4,25 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
-from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param
 
 from nnlab import journal
 from nnlab.journal import Event
-from nnlab.tracking.thinning import Thinning
+from nnlab.tracking.thinning import Thinning, kind
 
 _MAX_TAG = 5000  # characters; the least of the limits that MLflow's stores have
+
+
+class Point(NamedTuple):
+    """One value of a metric."""
+
+    name: str
+    value: float
+    timestamp: int
+    step: int
 
 
 def params(event: Event) -> list[Param]:
@@ -23,31 +32,42 @@ def params(event: Event) -> list[Param]:
     ]
 
 
-def metrics(event: Event, thinning: Thinning) -> list[Metric]:
+def points(event: Event, thinning: Thinning) -> list[Point]:
     """Return those metrics of a ``metrics`` line that are mirrored as the run goes along."""
     step, timestamp = event["step"], event["timestamp"]
+    kinds = thinning.kinds(step)
     return [
-        Metric(name, float(value), timestamp, step)
-        for name, value in event["metrics"].items()
-        if thinning.keeps(name, step)
+        Point(name, float(value), timestamp, step) for name, value in event["metrics"].items() if kind(name) in kinds
     ]
 
 
-def tags(record: journal.Record) -> list[RunTag]:
-    """Return the tags of ``tags`` lines, cut to what a store takes."""
-    return [RunTag(name, text[:_MAX_TAG]) for name, text in record.tags.items()]
+def metrics(points: Iterable[Point]) -> list[Metric]:
+    """Return points as MLflow's own way takes them."""
+    return [Metric(*point) for point in points]
 
 
-def last_and_best(record: journal.Record) -> Iterator[Metric]:
-    """Yield the last value of each metric and those of the best epoch, which the thinning may have left out."""
+def tags(record: journal.Record) -> dict[str, str]:
+    """Return the tags that a run has got by its end, cut to what a store takes."""
+    reason = {"nnlab.reason": record.reason} if record.reason else {}
+    return {name: text[:_MAX_TAG] for name, text in (record.tags | reason).items()}
+
+
+def last_and_best(record: journal.Record, lines: Mapping[int, Sequence[int]], thinning: Thinning) -> Iterator[Point]:
+    """Yield the last value of each metric and those of the best epoch, where the thinning has left them out.
+
+    Args:
+        record: of the run that has ended.
+        lines: step -> where in the journal its ``metrics`` lines begin.
+        thinning: of the run.
+    """
     last = {name: step for step, values in sorted(record.steps.items()) for name in values}
     best = _best_epoch(record)
-    for event, _ in journal.read_events(record.directory / journal.NAME):
-        if event["type"] != "metrics":
-            continue
-        for metric in metrics(event, Thinning()):
-            if not metric.key.startswith("update/") and metric.step in (last[metric.key], best):
-                yield metric
+    for step in sorted({*last.values()} | ({best} if best is not None else set())):
+        for start in lines[step]:
+            event, _ = next(journal.read_events(record.directory / journal.NAME, start))
+            for point in points(event, Thinning()):
+                if not thinning.keeps(point.name, step) and step in (last.get(point.name), best):
+                    yield point
 
 
 def dataset_input(dataset: dict[str, Any]) -> DatasetInput:

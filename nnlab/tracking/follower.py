@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from nnlab import locks
@@ -16,6 +16,8 @@ from nnlab.tracking import cursor, runs, store
 
 DETACH = "NNLAB_DETACH"
 """Set in the environment of a tracker that is to leave its starter's process tree and, later, its session."""
+
+_GLANCE = 20  # runs looked at every 50 ms by those who wait
 
 _started: list[tuple[float, subprocess.Popen[bytes]]] = []  # by this process: when and what; it detaches at once
 
@@ -63,20 +65,38 @@ def ensure(outputs: Path, directories: Sequence[Path] = ()) -> None:
     _started.append((time.monotonic(), tracker))
 
 
-def wait(outputs: Path, directories: Sequence[Path], seconds: float) -> bool:
+def wait(
+    outputs: Path, directories: Sequence[Path], seconds: float, progress: Callable[[int], None] = lambda _: None
+) -> bool:
     """Wait until the runs are mirrored, starting the tracker again should it be gone; say whether they are.
 
     Where one can't be mirrored, as its experiment was deleted, the answer comes as soon as the tracker knows.
+
+    Args:
+        outputs: the outputs root.
+        directories: of the runs.
+        seconds: to wait at most since something has come forward.
+        progress: takes how many runs there is nothing more to wait for.
     """
     uri = store.uri(outputs)
     key = store.key(uri)
-    left = list(directories)
-    deadline = time.monotonic() + seconds
+    left = deque(directories)
+    offsets: dict[Path, object] = {}
+    last_progress = time.monotonic()
     # One that was just started takes a moment to get its lock; one that was killed is replaced at once.
     next_start = max((when + 5 for when, _ in _started), default=0.0)
     while True:
-        left = list(itertools.dropwhile(lambda directory: cursor.is_settled(directory, key), left))
-        if not left or time.monotonic() > deadline:
+        for _ in range(min(_GLANCE, len(left))):  # by turns: a look at a thousand would take the tracker's core
+            directory = left.popleft()
+            is_settled, offset = cursor.settled(directory, key)
+            if is_settled:
+                progress(len(directories) - len(left))
+            else:
+                left.append(directory)
+            if is_settled or offsets.get(directory, offset) != offset:
+                last_progress = time.monotonic()
+            offsets[directory] = offset
+        if not left or time.monotonic() - last_progress >= seconds:
             return all(cursor.is_mirrored(directory, key) for directory in directories)
         if time.monotonic() > next_start:
             ensure(outputs)

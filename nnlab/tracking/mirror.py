@@ -7,30 +7,24 @@ by one that starts at the last cursor.
 
 from __future__ import annotations
 
-import os
-from dataclasses import replace
+import contextlib
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from urllib.parse import quote
 
-os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")  # the tracker itself tries again
-os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
-
-from mlflow import MlflowClient
-from mlflow.entities import Metric, Param, Run, ViewType
+from mlflow.entities import Param, Run, RunTag
 from mlflow.exceptions import MlflowException as MlflowException  # for those who call us
-from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
 from nnlab import journal, locks
 from nnlab.errors import NnlabError
-from nnlab.history_csv import write_history
 from nnlab.journal import Event
-from nnlab.tracking import cursor, entities, store
+from nnlab.tracking import artifacts, creation, cursor, entities, sqlite_metrics, store
 from nnlab.tracking.cursor import Cursor
+from nnlab.tracking.entities import Point
 from nnlab.tracking.thinning import Thinning
 
-_MAX_METRICS, _MAX_PARAMS, _MAX_TAGS = 1000, 100, 100  # MLflow's limits a call
-_RUN_ID = "nnlab.run_id"
+_MAX_ENTITIES, _MAX_PARAMS, _MAX_TAGS = 1000, 100, 100  # MLflow's limits a call
+_MANY = 10_000  # points to send before reading on
+_REASON = "nnlab.reason"
 
 
 class Mirror:
@@ -46,7 +40,7 @@ class Mirror:
 
     def __init__(self, outputs: Path, uri: str) -> None:
         self.outputs, self.uri, self.key = outputs, uri, store.key(uri)
-        self.client = _open(uri)
+        self.client = creation.open_store(uri)
 
     def run(self, directory: Path, *, verify: bool = False) -> bool:
         """Mirror what a run's journal has by now.
@@ -73,23 +67,24 @@ class Mirror:
         end = journal.whole_lines(path)
         if at.status != cursor.DELETED and at.offset >= end and (at.status == "RUNNING") == is_alive:
             return not is_alive
+        run = None
         if at.mlflow_run_id is None:
-            at = self._find_or_create(directory, header)
+            sweep = self._mirrored(directory.parent) if header["parent"] else None
+            run = creation.find_or_create(self.client, self.outputs, self.uri, header, sweep)
+            is_deleted = run.info.lifecycle_stage == "deleted"
+            at = Cursor(mlflow_run_id=run.info.run_id, status=cursor.DELETED if is_deleted else "RUNNING")
             cursor.write(directory, self.key, at)
-        assert at.mlflow_run_id is not None  # noqa: S101 - for mypy
         if at.status == cursor.DELETED:
             cursor.write(directory, self.key, replace(at, offset=end))
             return not is_alive
-        if at.status != "RUNNING":  # a dead run that has been resumed, or one that has been annotated
-            self.client.update_run(at.mlflow_run_id, status="RUNNING")
-            at.status = "RUNNING"
         thinning = Thinning.of(header.get("epochs", 0), header.get("eval_every", 1), header["tracking"]["max_points"])
+        if not is_alive:
+            return self._finish(directory, at, thinning, run)
+        if at.status != "RUNNING":
+            self._resume(at)
+            cursor.write(directory, self.key, at)
         self._send_new_lines(directory, at, thinning)
-        record = journal.read(directory) if not is_alive else None
-        if record is None or record.status == "RUNNING":
-            return False
-        self._finish(record, at, thinning)
-        return True
+        return False
 
     def _verified(self, at: Cursor) -> Cursor:
         """Return where to go on, given what has become of the run in the store: lost, deleted, restored."""
@@ -105,134 +100,111 @@ class Mirror:
             return replace(at, status=cursor.DELETED)
         return Cursor(mlflow_run_id=at.mlflow_run_id) if at.status == cursor.DELETED else at
 
-    def _find_or_create(self, directory: Path, header: Event) -> Cursor:
-        experiment_id = self._experiment(header["experiment"])
-        query = f"tags.`{_RUN_ID}` = '{header['run_id']}'"
-        found = self.client.search_runs([experiment_id], query, ViewType.ALL, max_results=1)
-        run = found[0] if found else self._create(directory, header, experiment_id)
-        if run.info.lifecycle_stage == "deleted":
-            return Cursor(mlflow_run_id=run.info.run_id, status=cursor.DELETED)
-        if "dataset" in header:
-            self.client.log_inputs(run.info.run_id, [entities.dataset_input(header["dataset"])])
-        return Cursor(mlflow_run_id=run.info.run_id)
-
-    def _create(self, directory: Path, header: Event, experiment_id: str) -> Run:
-        tags = {
-            _RUN_ID: header["run_id"],
-            "mlflow.user": header["user"],
-            "mlflow.source.name": "nnlab train",
-            "mlflow.source.type": "LOCAL",
-            **header["tags"],
-        }
-        if "dataset" in header:
-            tags["nnlab.data_hash"] = header["dataset"]["hash"]
-        if header["parent"]:
-            tags["nnlab.sweep"] = header["parent"]
-            if parent := self._parent(directory):
-                tags["mlflow.parentRunId"] = parent
-        return self.client.create_run(experiment_id, header["timestamp"], tags, header["name"])
-
-    def _parent(self, directory: Path) -> str | None:
-        """Return the mirrored run of the sweep that a run is part of: the sweep's directory is the one above."""
-        return cursor.read(directory.parent, self.key).mlflow_run_id
-
-    def _experiment(self, name: str) -> str:
-        experiment = self.client.get_experiment_by_name(name)
-        if experiment is None:
-            # A server keeps its own place for artifacts; our sqlite file would put them under the current directory.
-            folder = self.outputs / "artifacts" / quote(name, safe="")
-            location = folder.as_uri() if store.is_own(self.uri, self.outputs) else None
-            try:
-                # Without the tag the UI takes runs for evaluations of language models and hides them in its menus.
-                return str(
-                    self.client.create_experiment(name, location, {"mlflow.experimentKind": "custom_model_development"})
-                )
-            except MlflowException as error:
-                if error.error_code != "RESOURCE_ALREADY_EXISTS":
-                    raise
-            experiment = self.client.get_experiment_by_name(name)  # another tracker was faster
-        if experiment is None or experiment.lifecycle_stage != "active":
-            raise NnlabError(
-                f"the MLflow experiment {name!r} was deleted: restore it (mlflow experiments restore) or set another "
-                "experiment_name, then run `nnlab sync`",
-                exit_code=1,
-            )
-        return str(experiment.experiment_id)
+    def _resume(self, at: Cursor) -> None:
+        """Reopen a run that was dead, or is being annotated."""
+        run = self.client.get_run(at.mlflow_run_id)  # type: ignore[arg-type]
+        self.client.update_run(run.info.run_id, status="RUNNING")
+        self._remove_reason(run)
+        at.status = "RUNNING"
 
     def _send_new_lines(self, directory: Path, at: Cursor, thinning: Thinning) -> None:
-        metrics: list[Metric] = []
-        params: list[Param] = []
-        offset = at.offset
+        batch, offset = _Batch(), at.offset
         for event, offset in journal.read_events(directory / journal.NAME, at.offset):
-            if event["type"] == "params":
-                params += entities.params(event)
-            elif event["type"] == "metrics":
-                metrics += entities.metrics(event, thinning)
-            if len(metrics) > _MAX_METRICS - 100:
-                self._send(directory, at, metrics, params, offset)
-                metrics, params = [], []
+            batch.add(event, thinning)
+            if len(batch.points) > _MANY:
+                self._send(directory, at, batch, offset)
+                batch = _Batch()
         if offset > at.offset:
-            self._send(directory, at, metrics, params, offset)
+            self._send(directory, at, batch, offset)
 
-    def _send(self, directory: Path, at: Cursor, metrics: list[Metric], params: list[Param], offset: int) -> None:
+    def _finish(self, directory: Path, at: Cursor, thinning: Thinning, run: Run | None) -> bool:
+        """Send the rest of a run that has ended, and what only the end decides, and close it; say whether it is whole.
+
+        The journal is read once, from its beginning: to read a long one takes longer than to send it.
+        """
+        at.status = "RUNNING"  # in the cursor, until all is done
+        path = directory / journal.NAME
+        record, batch = journal.Record(directory), _Batch()
+        lines: dict[int, list[int]] = {}  # step -> where its metrics begin
+        start = offset = 0
+        for event, offset in journal.read_events(path):
+            record.add(event)
+            if event["type"] == "metrics":
+                lines.setdefault(event["step"], []).append(start)
+            if offset > at.offset:
+                batch.add(event, thinning)
+                if len(batch.points) > _MANY:
+                    self._send(directory, at, batch, offset)
+                    batch = _Batch()
+            start = offset
+        if record.status == "RUNNING":  # without a status: dead, unless it has been resumed since we looked
+            record = journal.read(directory)
+            if record.status == "RUNNING" or journal.whole_lines(path) != offset:
+                return False
+        batch.points += entities.last_and_best(record, lines, thinning)
+        run = run or self.client.get_run(at.mlflow_run_id)  # type: ignore[arg-type]
+        tags = entities.tags(record) | self._kin(record)
+        batch.tags = {name: text for name, text in tags.items() if run.data.tags.get(name) != text}
+        self._send(directory, at, batch, offset)
+        if not record.reason:
+            self._remove_reason(run)
+        artifacts.send(record, run, self.uri)
+        self.client.set_terminated(run.info.run_id, record.status, record.ended)
+        at.status = record.status
+        cursor.write(directory, self.key, at)
+        return True
+
+    def _send(self, directory: Path, at: Cursor, batch: _Batch, offset: int) -> None:
         assert at.mlflow_run_id is not None  # noqa: S101 - set before anything is sent
-        while metrics or params:
-            self.client.log_batch(at.mlflow_run_id, metrics=metrics[:_MAX_METRICS], params=params[:_MAX_PARAMS])
-            metrics, params = metrics[_MAX_METRICS:], params[_MAX_PARAMS:]
+        file = store.sqlite_file(self.uri)
+        is_in = not batch.points or (file is not None and sqlite_metrics.insert(file, at.mlflow_run_id, batch.points))
+        metrics = [] if is_in else entities.metrics(batch.points)
+        params, tags = batch.params, [RunTag(name, text) for name, text in batch.tags.items()]
+        while metrics or params or tags:
+            room = _MAX_ENTITIES - len(params[:_MAX_PARAMS]) - len(tags[:_MAX_TAGS])
+            self.client.log_batch(at.mlflow_run_id, metrics[:room], params[:_MAX_PARAMS], tags[:_MAX_TAGS])
+            metrics, params, tags = metrics[room:], params[_MAX_PARAMS:], tags[_MAX_TAGS:]
         at.offset = offset
         cursor.write(directory, self.key, at)
 
-    def _finish(self, record: journal.Record, at: Cursor, thinning: Thinning) -> None:
-        """Send what only the end of a run decides, and close it."""
-        assert at.mlflow_run_id is not None  # noqa: S101 - set before anything is sent
-        if thinning.trained is not None:
-            self._send(record.directory, at, list(entities.last_and_best(record)), [], at.offset)
-        history = record.directory / "history.csv"
-        if record.steps and history.name not in record.artifacts:  # a killed trainer could not write it
-            write_history(history, record.steps)
-        for artifact in dict.fromkeys([*record.artifacts, history.name]):
-            local = record.directory / artifact
-            parent = Path(artifact).parent.as_posix()
-            if local.is_dir():
-                self.client.log_artifacts(at.mlflow_run_id, str(local), artifact)
-            elif local.exists():
-                self.client.log_artifact(at.mlflow_run_id, str(local), None if parent == "." else parent)
-        self._remove_pruned(record, at.mlflow_run_id)
-        tags = entities.tags(record)
-        for start in range(0, len(tags), _MAX_TAGS):
-            self.client.log_batch(at.mlflow_run_id, tags=tags[start : start + _MAX_TAGS])
-        if record.run["parent"] and (sweep := self._parent(record.directory)):  # which perhaps came late
-            self.client.set_tag(at.mlflow_run_id, "mlflow.parentRunId", sweep)
-        if record.reason:
-            self.client.set_tag(at.mlflow_run_id, "nnlab.reason", record.reason[:5000])
-        elif "nnlab.reason" in self.client.get_run(at.mlflow_run_id).data.tags:
-            self.client.delete_tag(at.mlflow_run_id, "nnlab.reason")  # it was killed once, and resumed
-        self.client.set_terminated(at.mlflow_run_id, record.status, record.ended)
-        at.status = record.status
-        cursor.write(record.directory, self.key, at)
+    def _remove_reason(self, run: Run) -> None:
+        if _REASON in run.data.tags:  # it was killed once, and resumed
+            self.client.delete_tag(run.info.run_id, _REASON)
 
-    def _remove_pruned(self, record: journal.Record, mlflow_run_id: str) -> None:
-        """Remove what the store got when the run had died, and the resumed run has pruned."""
-        kept = {artifact.path for artifact in self.client.list_artifacts(mlflow_run_id, "checkpoints")}
-        if doomed := sorted(kept & record.pruned):
-            repository = get_artifact_repository(self.client.get_run(mlflow_run_id).info.artifact_uri)
-            for path in doomed:
-                repository.delete_artifacts(path)  # type: ignore[no-untyped-call]
+    def _kin(self, record: journal.Record) -> dict[str, str]:
+        """Return the tags by which a sweep and its runs know each other, whichever came first."""
+        tags = {}
+        if record.run["parent"] and (sweep := self._mirrored(record.directory.parent)):
+            tags["mlflow.parentRunId"] = sweep
+        if best := record.tags.get("nnlab.best_child_directory"):
+            child = record.directory / best
+            is_ours = child.resolve().is_relative_to(self.outputs.resolve())
+            if is_ours and (child_id := self._mirrored(child, verify=True)):
+                tags["nnlab.best_child_mlflow_id"] = child_id
+        return tags
+
+    def _mirrored(self, directory: Path, *, verify: bool = False) -> str | None:
+        """Return what the run of a directory is in the store, mirroring it first if need be."""
+        at = cursor.read(directory, self.key)
+        if verify:
+            at = self._verified(at)
+        if at.mlflow_run_id is None and (directory / journal.NAME).is_file():
+            with contextlib.suppress(NnlabError):  # which will be said of that run, and is no matter of this one's
+                self.run(directory, verify=True)
+            at = cursor.read(directory, self.key)
+        return at.mlflow_run_id
 
 
-def _open(uri: str) -> MlflowClient:
-    """Return a client whose store has its schema; creating one takes seconds and races between processes."""
-    client = MlflowClient(tracking_uri=uri)
-    file = store.sqlite_file(uri)
-    if file is None:
-        client.search_experiments(max_results=1)
-        return client
-    file.parent.mkdir(parents=True, exist_ok=True)
-    fd = os.open(file.with_name(f".{file.name}.lock"), os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        if not locks.lock(fd, seconds=120):
-            raise NnlabError(f"{file} has been locked by another process for two minutes", exit_code=1)
-        client.search_experiments(max_results=1)
-    finally:
-        os.close(fd)
-    return client
+@dataclass
+class _Batch:
+    """What is to be sent next."""
+
+    points: list[Point] = field(default_factory=list)
+    params: list[Param] = field(default_factory=list)
+    tags: dict[str, str] = field(default_factory=dict)
+
+    def add(self, event: Event, thinning: Thinning) -> None:
+        if event["type"] == "params":
+            self.params += entities.params(event)
+        elif event["type"] == "metrics":
+            self.points += entities.points(event, thinning)

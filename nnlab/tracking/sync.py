@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING
 from nnlab import journal, locks
 from nnlab.errors import NnlabError
 from nnlab.tracking import cursor, runs, store
+from nnlab.tracking.backlog import Backlog, sizes
 from nnlab.tracking.follower import DETACH, lock_path
 
 if TYPE_CHECKING:
     from nnlab.tracking.mirror import Mirror
 
 _POLL_SECONDS = 0.5
+_PASS_SECONDS = 5.0  # until it is seen again who is alive, and who has come
 _GRACE_SECONDS = 5.0  # a tracker is started when its trainer begins, perhaps before the journal is there
 _GIVE_UP_SECONDS = 120.0  # without a store and without a run that is alive
 
@@ -76,7 +78,9 @@ def follow(outputs: Path, report: Callable[[str], None], *, exit_when_idle: bool
             code, seen = _follow(outputs, uri, report, exit_when_idle=exit_when_idle)
             # Whoever started a run just now has seen our lock and relies on us; let go of it, then look once more.
             lock.release()
-            if _sizes(outputs) == seen and not any(locks.is_locked(directory / journal.NAME) for directory in seen):
+            if sizes(runs.find(outputs)) == seen and not any(
+                locks.is_locked(directory / journal.NAME) for directory in seen
+            ):
                 return code
             if not lock.acquire(1):
                 return code
@@ -88,15 +92,12 @@ def _follow(
     """Return the exit code, and the journals that were looked at with their sizes."""
     key, file = store.key(uri), store.sqlite_file(uri)
     mirror = None
-    done: dict[Path, int] = {}
-    if file is None or file.exists():  # else it starts anew, whatever the cursors say
-        done = {directory: size for directory, size in _sizes(outputs).items() if cursor.is_mirrored(directory, key)}
+    backlog = Backlog(outputs, key if file is None or file.exists() else None)
     trusted: set[Path] = set()
     failing: dict[Path, str] = {}
     last_progress = time.monotonic()
     while True:
-        sizes = _sizes(outputs)
-        left = [directory for directory in sizes if done.get(directory) != sizes[directory]]
+        left = backlog.look()
         is_any_alive = any(locks.is_locked(directory / journal.NAME) for directory in left)
         _set_priority(low=is_any_alive)
         failures: dict[Path, str] = {}
@@ -109,34 +110,38 @@ def _follow(
                 failures[outputs] = _first_line(error)
         if mirror is not None and file is not None and not file.exists():
             raise NnlabError(f"{file} was deleted; run `nnlab sync` to make it again", exit_code=1)
+        tried: set[Path] = set()
+        pass_ends = time.monotonic() + _PASS_SECONDS
         for directory in left:
-            if mirror is None:
+            if mirror is None or (tried and time.monotonic() > pass_ends):
                 break
+            tried.add(directory)
             try:
                 if mirror.run(directory, verify=directory not in trusted):
-                    done[directory] = sizes[directory]
+                    backlog.settle(directory)
                     last_progress = time.monotonic()
                 trusted.add(directory)
             except NnlabError as error:  # it won't mend by itself
                 failures[directory] = _first_line(error)
-                done[directory] = sizes[directory]
+                backlog.settle(directory)
                 _give_up(directory, key, failures[directory])
             except Exception as error:
                 failures[directory] = _first_line(error)
                 trusted.discard(directory)
+        backlog.end_turn(tried)
         for place in failures:
             if failing.get(place) != failures[place]:
                 report(f"{place}: {failures[place]}")
-        failing = failures
+        failing = {place: failing[place] for place in failing.keys() - tried - {outputs}} | failures
         if is_any_alive:
             last_progress = time.monotonic()
-        left = [directory for directory in left if done.get(directory) != sizes[directory]]
         idle_for = time.monotonic() - last_progress
-        if exit_when_idle and idle_for > (_GIVE_UP_SECONDS if left else _GRACE_SECONDS):
-            if left:
-                report(f"giving up on {len(left)} runs; they are kept in {outputs}, run `nnlab sync`")
-            return (1 if left else 0), sizes
-        time.sleep(4 * _POLL_SECONDS if failing else _POLL_SECONDS)
+        if exit_when_idle and backlog.is_fresh and idle_for > (_GIVE_UP_SECONDS if backlog.left else _GRACE_SECONDS):
+            if backlog.left:
+                report(f"giving up on {len(backlog.left)} runs; they are kept in {outputs}, run `nnlab sync`")
+            return (1 if backlog.left else 0), backlog.sizes
+        if mirror is None or len(tried) == len(left):
+            time.sleep(4 * _POLL_SECONDS if failing else _POLL_SECONDS)
 
 
 class _TrackerLock:
@@ -200,14 +205,6 @@ def _set_priority(*, low: bool) -> None:
                 Path("/proc/self/autogroup").write_text("19" if low else "0", encoding="ascii")
     elif low and hasattr(os, "nice"):
         os.nice(19)  # there is no way back without privileges; at the lowest priority it goes on to the end
-
-
-def _sizes(outputs: Path) -> dict[Path, int]:
-    sizes = {}
-    for directory in runs.find(outputs):
-        with contextlib.suppress(FileNotFoundError):  # deleted since
-            sizes[directory] = (directory / journal.NAME).stat().st_size
-    return sizes
 
 
 def _give_up(directory: Path, key: str, problem: str) -> None:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 
 WHOLE = 1000
 """Runs of up to so many epochs are mirrored whole."""
 
-_EVALUATED = ("val/", "test/", "time/eval_seconds")
+_KINDS = {
+    (False, False): ("once",),
+    (False, True): ("once", "evaluated"),
+    (True, False): ("once", "trained"),
+    (True, True): ("once", "evaluated", "trained"),
+}
 
 
 @dataclass(frozen=True)
@@ -39,8 +45,21 @@ class Thinning:
 
     def keeps(self, metric: str, epoch: int) -> bool:
         """Say whether a metric of an epoch is mirrored as the run goes along."""
-        kept = self.evaluated if metric.startswith(_EVALUATED) else self.trained
-        return kept is None or epoch in kept or metric.startswith(("final/", "best/", "update/"))
+        return kind(metric) in self.kinds(epoch)
+
+    def kinds(self, epoch: int) -> Container[str]:
+        """Return the kinds of metrics that are mirrored of an epoch."""
+        is_trained = self.trained is None or epoch in self.trained
+        is_evaluated = self.evaluated is None or epoch in self.evaluated
+        return _KINDS[is_trained, is_evaluated]
+
+
+@cache
+def kind(metric: str) -> str:
+    """Return ``trained``, ``evaluated``, or ``once`` for what a run has once or of single updates: always kept."""
+    if metric.startswith(("final/", "best/", "update/")):
+        return "once"
+    return "evaluated" if metric.startswith(("val/", "test/", "time/eval_seconds")) else "trained"
 
 
 def _spread(candidates: Sequence[int], points: int) -> frozenset[int]:

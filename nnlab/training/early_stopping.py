@@ -47,7 +47,12 @@ class EarlyStopping:
         improved = value > self.best + self.min_delta
         self.best[improved], self.best_epoch[improved] = value[improved], epoch
         self.waited = np.where(improved, 0, self.waited + 1)
-        return improved, self.waited >= self.patience
+        return improved, self.has_ended
+
+    @property
+    def has_ended(self) -> NDArray[np.bool_]:
+        """Which replicas have waited long enough, ``[replicas]``."""
+        return self.waited >= self.patience
 
     def reason(self, replica: int) -> str:
         """Say why a replica is stopped."""
@@ -62,3 +67,8 @@ class EarlyStopping:
             "best_epoch": int(self.best_epoch[replica]),
             "waited": int(self.waited[replica]),
         }
+
+    def load_state_dict(self, state: Mapping[str, Any], replica: int) -> None:
+        """Go on watching one replica from what ``state_dict`` gave."""
+        best = -np.inf if state["best"] is None else state["best"] if higher_is_better(self.monitor) else -state["best"]
+        self.best[replica], self.best_epoch[replica], self.waited[replica] = best, state["best_epoch"], state["waited"]

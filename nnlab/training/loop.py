@@ -39,6 +39,9 @@ class Optimizer(Protocol):
     def state_dict(self, replica: int = 0) -> dict[str, NDArray[Any]]:
         """Return one replica's arrays by name."""
 
+    def load_state_dict(self, state: Mapping[str, NDArray[Any]], replica: int = 0) -> None:
+        """Copy what ``state_dict`` gave into one replica."""
+
 
 class Loop:
     """Everything that one epoch of training needs; see ``train``."""
@@ -134,12 +137,13 @@ def train(
     early_stopping: EarlyStopping | None = None,
     diagnostics: Diagnostics | None = None,
     listeners: Sequence[Listener] = (),
+    after: tuple[int, int] | None = None,
 ) -> Iterator[EpochResult]:
     """Train a stack of replicas and yield after each epoch, epoch 0 (before training) first.
 
     A replica whose loss or parameters become NaN or Inf is named once in ``EpochResult.failed``, one that early
-    stopping ends in ``stopped``; the others go on untouched, and the loop ends early only when none is left. What
-    happens afterwards to the parameters of a replica that has ended means nothing.
+    stopping ends in ``stopped``, one whose plan is fulfilled in ``ended``; the others go on untouched, and the loop
+    ends when none is left. What happens afterwards to the parameters of a replica that has ended means nothing.
 
     Args:
         network: the stack; it is trained in place, so what is to be kept of an epoch is copied before the next.
@@ -153,13 +157,18 @@ def train(
         early_stopping: when to end a replica before the plan does.
         diagnostics: further metrics.
         listeners: are called with the metrics of each epoch, for schedules that depend on them.
+        after: (epoch, update) that network, optimiser, schedules and streams stand at, to go on from; the first epoch
+            that is yielded is the next one.
     """
     loop = Loop(network, loss, optimizer, schedules, batches, plan, penalty, diagnostics)
-    alive = np.ones(network.replicas, bool)
-    for epoch in range(plan.epochs + 1):
+    budgets = np.array(plan.budgets or [plan.epochs] * network.replicas)
+    first, loop.step = (after[0] + 1, after[1]) if after else (0, 0)
+    alive = (budgets >= first) & ~(early_stopping.has_ended if early_stopping else np.zeros(network.replicas, bool))
+    epoch = first
+    while alive.any():
         metrics, updates = loop.epoch() if epoch else ({}, [])
-        is_last = epoch == plan.epochs or loop.step == plan.updates
-        if is_last or epoch % plan.eval_every == 0:
+        is_over = (budgets == epoch) | (loop.step == plan.updates)
+        if is_over.any() or epoch % plan.eval_every == 0:
             metrics |= evaluate_all(network, loss, evaluated, penalty)
         failed = _newly_failed(network, metrics, alive) if epoch else {}
         alive[list(failed)] = False
@@ -171,9 +180,10 @@ def train(
             improved = frozenset(np.flatnonzero(better & alive).tolist())
             stopped = {replica: early_stopping.reason(replica) for replica in np.flatnonzero(ends & alive).tolist()}
             alive[list(stopped)] = False
-        yield EpochResult(epoch, loop.step, metrics, failed, stopped, improved, updates)
-        if is_last or not alive.any():
-            return
+        ended = frozenset(np.flatnonzero(is_over & alive).tolist())
+        alive[list(ended)] = False
+        yield EpochResult(epoch, loop.step, metrics, failed, stopped, ended, improved, updates)
+        epoch += 1
 
 
 @diverging

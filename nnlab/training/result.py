@@ -31,6 +31,7 @@ class EpochResult:
             ``val/*``, ``test/*`` and ``penalty`` are exact; times are in seconds, of the whole stack.
         failed: replica -> what became NaN or Inf in this epoch, for replicas that had been fine until then.
         stopped: replica -> why early stopping ends it with this epoch.
+        ended: replicas whose planned last epoch this is.
         improved: replicas whose monitored metric has not been better before; early stopping restores the last such
             epoch.
         updates: see ``Plan.log_every_updates``.
@@ -41,5 +42,6 @@ class EpochResult:
     metrics: dict[str, Values]
     failed: dict[int, str] = field(default_factory=dict)
     stopped: dict[int, str] = field(default_factory=dict)
+    ended: frozenset[int] = frozenset()
     improved: frozenset[int] = frozenset()
     updates: list[Update] = field(default_factory=list)

@@ -1,5 +1,6 @@
 """Experiments of a user's own file, re-earned for real: moons, a few epochs."""
 
+import functools
 import json
 import os
 import re
@@ -12,9 +13,10 @@ import pytest
 
 from nnlab import cli, journal, memory, recorder
 from nnlab.errors import NnlabError
-from nnlab.progress import Progress
-from nnlab.reproduction import attempts
+from nnlab.reproduction import attempts, earning
 from nnlab.reproduction.experiments import find
+from nnlab.sweep.progress import SweepProgress
+from nnlab.sweep.workers import train_all
 from nnlab.training import EpochResult
 
 EXPERIMENT = """
@@ -50,6 +52,12 @@ def experiment(tmp_path: Path) -> Path:
     path = tmp_path / "small.yaml"
     path.write_text(EXPERIMENT)
     return path
+
+
+@pytest.fixture(autouse=True)
+def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Train without workers, which know nothing of what a test patches; test_workers.py has them."""
+    monkeypatch.setattr(earning, "train_all", functools.partial(train_all, backend="sequential"))
 
 
 def exit_code(*arguments: object) -> int:
@@ -106,17 +114,17 @@ def test_what_was_interrupted_goes_on_and_what_is_over_begins_anew(
     experiment: Path, outputs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(memory, "WORKING_SET", 1)  # each run a stack of its own
-    show, epochs = Progress.epoch, iter(range(100))
+    show, epochs = SweepProgress.epoch, iter(range(100))
 
-    def interrupt(self: Progress, result: EpochResult, total: int) -> None:
+    def interrupt(self: SweepProgress, result: EpochResult, total: int, runs: int) -> None:
         if next(epochs) == 6:  # in the second run
             raise KeyboardInterrupt
-        show(self, result, total)
+        show(self, result, total, runs)
 
-    monkeypatch.setattr(Progress, "epoch", interrupt)
+    monkeypatch.setattr(SweepProgress, "epoch", interrupt)
     assert exit_code("reproduce", experiment) == 130
     first = journals(outputs)
-    monkeypatch.setattr(Progress, "epoch", show)
+    monkeypatch.setattr(SweepProgress, "epoch", show)
     assert [journal.read((outputs / path).parent).status for path in first] == ["FINISHED", "KILLED"]
 
     capsys.readouterr()

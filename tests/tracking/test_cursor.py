@@ -64,7 +64,7 @@ def test_mirrored_is_what_the_store_has_to_the_last_line(
 ) -> None:
     place(directory, **fields)
     assert cursor.is_mirrored(directory, "key") is is_mirrored
-    assert cursor.is_settled(directory, "key") is is_mirrored
+    assert cursor.settled(directory, "key")[0] is is_mirrored
 
 
 def test_a_torn_tail_is_nothing_to_wait_for(directory: Path) -> None:
@@ -75,7 +75,7 @@ def test_a_torn_tail_is_nothing_to_wait_for(directory: Path) -> None:
 
 def test_a_run_that_was_given_up_is_settled_and_not_mirrored(directory: Path) -> None:
     cursor.give_up(directory, "key", "the experiment was deleted")
-    assert cursor.is_settled(directory, "key")
+    assert cursor.settled(directory, "key")[0]
     assert not cursor.is_mirrored(directory, "key")
 
 

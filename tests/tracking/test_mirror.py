@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlparse
+
+import pytest
 
 from nnlab import journal
 from nnlab.journal import Journal
@@ -114,6 +116,39 @@ def test_the_runs_of_a_sweep_are_children(lab: Lab, mirror: Mirror) -> None:
     assert lab.sql("select value from tags where key = 'nnlab.sweep'") == ["sweep", "sweep"]
 
 
+@pytest.mark.parametrize("where", ["1", "{sweep}/1"])
+@pytest.mark.parametrize("is_child_first", [False, True])
+def test_a_sweep_names_its_best_child_which_is_mirrored_first_if_need_be(
+    lab: Lab, mirror: Mirror, where: str, is_child_first: bool
+) -> None:
+    place = where.format(sweep=lab.outputs / "sweeps" / "s")
+    best = {"type": "tags", "tags": {"nnlab.best_child": "two", "nnlab.best_child_directory": place}}
+    sweep = lab.journal("sweeps/s", best, FINISHED, run_id="sweep", name="lr: 2 runs")
+    child = lab.journal("sweeps/s/1", metrics(0, val_loss=1.0), FINISHED, run_id="two", parent="sweep", name="lr=2")
+    for directory in (child, sweep) if is_child_first else (sweep, child):
+        mirror(directory)
+        mirror(directory)
+    ids = dict(lab.sql("select name, run_uuid from runs"))
+    tag = "select run_uuid, value from tags where key = ?"
+    assert lab.sql(tag, "nnlab.best_child_mlflow_id") == [(ids["lr: 2 runs"], ids["lr=2"])]
+    assert lab.sql(tag, "mlflow.parentRunId") == [(ids["lr=2"], ids["lr: 2 runs"])]
+    assert lab.sql("select status from runs") == ["FINISHED"] * 2
+
+
+@pytest.mark.parametrize("place", ["../../..", "gone", ".", "0", "damaged"])
+def test_a_best_child_that_is_none_is_no_matter(lab: Lab, mirror: Mirror, place: str) -> None:
+    best = {"type": "tags", "tags": {"nnlab.best_child_directory": place}}
+    sweep = lab.journal("sweeps/s", best, FINISHED, run_id="sweep")
+    back = {"type": "tags", "tags": {"nnlab.best_child_directory": ".."}}
+    lab.journal("sweeps/s/0", back, FINISHED, run_id="child", parent="sweep")
+    damaged = lab.journal("sweeps/s/damaged", run_id="damaged", experiment="theirs", parent="sweep")
+    with (damaged / "journal.jsonl").open("a") as file:
+        file.write("damaged\n")
+    (lab.outputs.parent / "journal.jsonl").write_text("not ours\n")
+    assert mirror(sweep)
+    assert "FINISHED" in lab.sql("select status from runs")
+
+
 def test_long_runs_have_max_points_with_the_first_the_last_and_the_best(lab: Lab, mirror: Mirror) -> None:
     losses = [abs(epoch - 1003) + 1.0 for epoch in range(3001)]
     epochs = [metrics(epoch, val_loss=losses[epoch], lr=0.1) for epoch in range(3001)]
@@ -174,6 +209,42 @@ def test_a_dead_run_is_killed_with_what_is_on_disk_and_resumed_it_runs_and_finis
     assert [step for step, _, _ in lab.points("val/loss")] == [1, 2]
     assert "nnlab.reason" not in lab.tags()
     assert artifacts(lab) == {"history.csv": history + b"2,0.5\n"}
+
+
+def test_a_long_run_that_was_killed_and_resumed_has_each_point_once(lab: Lab, mirror: Mirror) -> None:
+    lines: list[dict[str, object]] = [{"type": "params", "params": {"seed": 0}}]
+    lines += [metrics(epoch, val_loss=math.cos(epoch / 300), train_loss=1 / (epoch + 1)) for epoch in range(1501)]
+    again = metrics(1501, val_loss=-2.0, train_loss=0.0)
+    rest = [metrics(epoch, val_loss=math.cos(epoch / 300), train_loss=1 / (epoch + 1)) for epoch in range(1502, 3001)]
+    end = metrics(3000, final_test_loss=0.5, best_epoch=1501)
+
+    def run(name: str, *lines: Mapping[str, object]) -> Path:
+        return lab.journal(f"runs/{name}", *lines, run_id=name, name=name, epochs=3000, tracking={"max_points": 50})
+
+    stopped = {"type": "status", "status": "KILLED", "reason": "interrupted"}
+    mirror(run("undisturbed", *lines, {"type": "artifact", "path": "none"}, again, *rest, end, FINISHED))
+    resumed = run("resumed", *lines, stopped)
+    assert mirror(resumed)
+    tags = "select value from tags where key = 'nnlab.reason'"
+    assert lab.sql("select status from runs where name = 'resumed'") == ["KILLED"]
+    assert lab.sql(tags) == ["interrupted"]
+
+    alive = Journal(resumed)
+    assert not mirror(resumed)
+    assert lab.sql("select status from runs where name = 'resumed'") == ["RUNNING"]
+    assert lab.sql(tags) == []
+    lab.append(resumed, again, *rest[:700])
+    assert not mirror(resumed)
+    lab.append(resumed, *rest[700:], end)
+    alive.close_with({**FINISHED, "timestamp": START})
+    assert mirror(resumed)
+    assert lab.sql("select status from runs where name = 'resumed'") == ["FINISHED"]
+    assert lab.sql(tags) == []
+    points = "select key, step, value, timestamp from metrics join runs using (run_uuid) where name = ?"
+    whole, found = (lab.sql(points, name) for name in ("undisturbed", "resumed"))
+    assert set(whole) <= set(found)
+    assert {step for _, step, _, _ in set(found) - set(whole)} <= {942, 1500}  # the best and the last when it was dead
+    assert len({(key, step) for key, step, _, _ in found}) == len(found)
 
 
 def test_a_finished_run_that_is_annotated_has_the_tags_and_is_else_as_it_was(lab: Lab, mirror: Mirror) -> None:

@@ -59,6 +59,20 @@ def test_following_mirrors_a_run_as_it_trains_and_ends_when_idle(lab: Lab) -> No
     assert report == []
 
 
+def test_more_than_fits_a_pass_is_mirrored_pass_by_pass(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sync, "_PASS_SECONDS", 0.0)  # one run a pass
+    for number in range(5):
+        lab.journal(f"runs/{number}", FINISHED, run_id=str(number), experiment="gone" if number == 1 else "there")
+    from mlflow import MlflowClient
+
+    client = MlflowClient(store.uri(lab.outputs))
+    client.delete_experiment(client.create_experiment("gone"))
+    report: list[str] = []
+    assert sync.follow(lab.outputs, report.append, exit_when_idle=True) == 0
+    assert lab.sql("select status from runs") == ["FINISHED"] * 4
+    assert len(report) == 1
+
+
 def test_a_run_that_begins_while_the_tracker_takes_its_leave_is_mirrored(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:

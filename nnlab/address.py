@@ -1,0 +1,50 @@
+"""Address: what a run is, by its content: two runs with the same address give the same bytes."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from pathlib import Path
+from typing import Any
+
+from nnlab.config import GROUPS, Config
+from nnlab.hashing import canonical_hash, code_version
+
+_DECIDING = (*(group for group in GROUPS if group != "tracking"), "seed", "training", "checkpoint")
+
+
+def address(config: Config, threads: int, data_hash: str) -> str:
+    """Return the SHA-256 of a run's resolved config, data and code, 64 hex digits.
+
+    Where something lies is no part of it: a path counts as what is there, by its bytes. Neither is how the run is
+    tracked, ``experiment_name`` included.
+
+    Args:
+        config: of the run.
+        threads: BLAS threads that it uses; another number may round differently.
+        data_hash: of all bytes of its data set.
+    """
+    node = config.to_dict()
+    decides: dict[str, Any] = {name: node[name] for name in _DECIDING}
+    decides["dataset"] = {name: value for name, value in node["dataset"].items() if name != "path"}
+    decides["training"] = {**node["training"], "blas_threads": threads}
+    given = config.initializer.from_
+    decides["initializer"] = {**node["initializer"], "from": None if given is None else _arrays_hash(given)}
+    return canonical_hash({"config": decides, "data_hash": data_hash, "code_version": code_version()})
+
+
+def _arrays_hash(folder: str) -> str:
+    """Return the SHA-256 of the arrays that a folder holds, names and bytes."""
+    files = sorted(Path(folder).expanduser().absolute().glob("*.npy"))
+    return _hash_of(tuple((path, path.stat().st_mtime_ns, path.stat().st_size) for path in files))
+
+
+@functools.lru_cache(maxsize=64)
+def _hash_of(files: tuple[tuple[Path, int, int], ...]) -> str:
+    """Hash files, once as long as nobody changes them: the runs of a sweep often start from the same."""
+    digest = hashlib.sha256()
+    for path, _, _ in files:
+        with path.open("rb") as file:
+            content = hashlib.file_digest(file, "sha256").hexdigest()
+        digest.update(f"{path.name}\0{content}\0".encode())
+    return digest.hexdigest()

@@ -1,0 +1,151 @@
+"""Frames: runs as rows of a DataFrame, found by sweep, directory or experiment."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from nnlab import index, journal, paths
+from nnlab.errors import NnlabError
+from nnlab.index import Entry
+from nnlab.tracking import runs
+
+_NOT_COMPARED = ("seed", "experiment_name", "initializer.from", "training.blas_threads")
+_NOT_COMPARED_GROUPS = ("tracking", "checkpoint")
+_RERUN = "nnlab.reproduces"  # tag of a run that `nnlab reproduce` trained again: no further sample of its seed
+
+
+def frame(directories: Iterable[Path]) -> pd.DataFrame:
+    """Return one row a run: directory, name, experiment, status, reason, its params and the last of each metric.
+
+    ``attrs["params"]`` says which columns are params.
+
+    Raises:
+        NnlabError: a journal can't be read.
+    """
+    return tabulate(index.entries(list(directories)))
+
+
+def tabulate(entries: Iterable[Entry]) -> pd.DataFrame:
+    """Return the same of entries; sweeps' own, and those of runs that were killed before they began, are left out."""
+    rows: list[dict[str, Any]] = []
+    params: dict[str, None] = {}
+    trained = [entry for entry in entries if isinstance(entry.run.get("dataset"), dict)]
+    for entry in trained:
+        params |= dict.fromkeys(entry.params)
+        rows.append(
+            {
+                "directory": str(entry.directory),
+                "name": entry.run.get("name"),
+                "experiment": entry.run.get("experiment"),
+                "sweep": entry.run.get("parent"),
+                "status": entry.status,
+                "reason": entry.reason,
+                **{name: _cell(value) for name, value in entry.params.items()},
+                **entry.metrics,
+            }
+        )
+    table = pd.DataFrame(rows)
+    table.attrs["params"] = list(params)
+    table.attrs["notes"] = _notes(trained)
+    return table
+
+
+def find_runs(where: Sequence[str | Path] = (), experiment: str | None = None) -> list[Path]:
+    """Return the run directories of some sweeps or runs; without any, those of the newest run's experiment.
+
+    A sweep's runs are also those elsewhere that it refers to instead of training them again.
+
+    Args:
+        where: directories of sweeps or runs.
+        experiment: only the runs of this experiment.
+
+    Raises:
+        NnlabError: a directory holds no run, or there is none at all.
+    """
+    return [entry.directory for entry in find_entries(where, experiment)]
+
+
+def find_entries(where: Sequence[str | Path], experiment: str | None) -> list[Entry]:
+    """Return the entries of the same runs."""
+    if where:
+        found = dict.fromkeys(directory for given in where for directory in _below(Path(given).resolve()))
+        entries = index.entries(list(found))
+        matching = [entry for entry in entries if experiment in (None, entry.run.get("experiment"))]
+    else:
+        outputs = paths.outputs_dir()
+        directories = runs.find(outputs)
+        if not directories:
+            raise NnlabError(f"there are no runs in {outputs} yet: `nnlab train` makes one")
+        entries = index.entries(directories)
+        if experiment is None:
+            newest = max(entries, key=lambda entry: (entry.directory / journal.NAME).stat().st_mtime)
+            experiment = newest.run.get("experiment")
+        matching = [entry for entry in entries if experiment in (None, entry.run.get("experiment"))]
+        matching = [entry for entry in matching if _RERUN not in entry.tags] or matching
+    if not matching:
+        known = (
+            ", ".join(sorted({str(entry.run["experiment"]) for entry in entries if "experiment" in entry.run}))
+            or "none"
+        )
+        raise NnlabError(
+            f"no run of experiment {experiment!r} in the outputs root; choose from {known}, or ask the MLflow store: "
+            f"nnlab compare --experiment {experiment} --filter \"attributes.status = 'FINISHED'\""
+        )
+    return matching
+
+
+def varied_params(table: pd.DataFrame) -> list[str]:
+    """Return the params that differ between runs: group choices first, then values that no choice explains."""
+    varied = [
+        name
+        for name in table.attrs["params"]
+        if name not in _NOT_COMPARED
+        and name.partition(".")[0] not in _NOT_COMPARED_GROUPS
+        and table[name].nunique(dropna=False) > 1
+    ]
+    # relu's derivative_at_zero "differs" from tanh's only because tanh has none: that is the choice again.
+    return [name for name in varied if not _is_explained(table, name, [other for other in varied if other != name])]
+
+
+def _is_explained(table: pd.DataFrame, name: str, others: list[str]) -> bool:
+    parents = [other for other in others if name.startswith(f"{other}.")]
+    return any((table.groupby(parent, dropna=False)[name].nunique(dropna=False) <= 1).all() for parent in parents)
+
+
+def _below(directory: Path) -> list[Path]:
+    """Return the runs of a sweep, those elsewhere that it refers to too; or the run itself."""
+    below = sorted(directory.glob(f"*/{journal.NAME}"), key=lambda each: (len(each.parent.name), each))
+    found = [each.parent for each in below]
+    if (directory / "sweep.json").is_file():
+        from nnlab.sweep import frozen
+
+        found += [path for path in frozen.referred(directory) if (path / journal.NAME).is_file()]
+    if not found and not (directory / journal.NAME).is_file():
+        raise NnlabError(f"{directory} holds no run and no sweep")
+    return found or [directory]
+
+
+def _notes(entries: Sequence[Entry]) -> list[str]:
+    """Return what could make runs differ beside their settings."""
+    versions = {entry.tags.get("nnlab.code_version") for entry in entries}
+    hashes = defaultdict(set)
+    for entry in entries:
+        said = {name: value for name, value in entry.params.items() if name.partition(".")[0] == "dataset"}
+        hashes[json.dumps(said, sort_keys=True)].add(entry.run["dataset"].get("hash"))
+    notes = []
+    if len(versions) > 1:
+        notes.append(f"these runs are of {len(versions)} versions of nnlab's code, which may be what differs")
+    if any(len(each) > 1 for each in hashes.values()):
+        notes.append("data of one name differ between these runs, which may be what differs")
+    return notes
+
+
+def _cell(value: Any) -> Any:
+    """Return a param as a table can hold and group it: lists as text."""
+    return json.dumps(value) if isinstance(value, (list, dict)) else value

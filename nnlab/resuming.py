@@ -1,0 +1,127 @@
+"""Resuming: what an interrupted run has left in its directory, and where it can be gone on from."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+from nnlab import checkpoint, journal, locks
+from nnlab.errors import NnlabError
+from nnlab.journal import Journal, Record
+from nnlab.snapshot import Snapshot
+
+_FOLDER = "checkpoints"
+_MEANING = {"nnlab.config_hash": "configuration (or the number of BLAS threads)", "nnlab.code_version": "engine's code"}
+
+
+def start(directory: Path) -> Path | None:
+    """Return the newest checkpoint that a run can be gone on from; None if there is none, or no run.
+
+    It is whole, and so are the ones that it ``needs``: of the best epoch so far, and of the one that early stopping
+    would go back to.
+    """
+    for epoch in sorted(_epochs(directory), reverse=True):
+        folder = directory / _FOLDER / checkpoint.name(epoch)
+        if checkpoint.problems(folder) is None and all(
+            checkpoint.problems(directory / _FOLDER / checkpoint.name(other)) is None
+            for other in checkpoint.read_manifest(folder).get("needs", ())
+        ):
+            return folder
+    return None
+
+
+def start_epoch(directory: Path) -> int:
+    """Return the epoch that a run would be gone on from; 0 too where there is no run yet."""
+    found = start(directory)
+    return int(checkpoint.read_manifest(found)["epoch"]) if found else 0
+
+
+def check(known: Record, tags: Mapping[str, str], data_hash: str) -> None:
+    """Refuse to go on with a run whose numbers would be others by now.
+
+    Args:
+        known: of the run; one that has not begun yet is never refused.
+        tags: that it would begin with today.
+        data_hash: of its data today.
+
+    Raises:
+        NnlabError: its configuration, code or data are not what they were.
+    """
+    if not known.run:
+        return
+    before = known.run.get("tags", {})
+    changed = [meaning for name, meaning in _MEANING.items() if before.get(name) != tags[name]]
+    if "dataset" in known.run and known.run["dataset"]["hash"] != data_hash:
+        changed.append("data")
+    if changed:
+        raise NnlabError(
+            f"{known.directory} can't be gone on with: its {' and '.join(changed)} changed since it began; "
+            "train it anew instead"
+        )
+
+
+def tidy(log: Journal, known: Record) -> set[int]:
+    """Bring a run's checkpoints and what its journal says of them together again; return the epochs of the whole ones.
+
+    A killed process may have left a temporary folder, or a checkpoint that was written or removed and not journalled.
+    """
+    root = known.directory / _FOLDER
+    for leftover in root.glob(".epoch-*.tmp"):
+        shutil.rmtree(leftover)
+    whole = set()
+    for epoch in sorted(_epochs(known.directory)):
+        folder = root / checkpoint.name(epoch)
+        if checkpoint.problems(folder) is None:
+            whole.add(epoch)
+            if f"{_FOLDER}/{folder.name}" not in known.artifacts:
+                log.write("artifact", path=f"{_FOLDER}/{folder.name}")
+        else:
+            shutil.rmtree(folder)
+    for path in known.artifacts:
+        if path.startswith(f"{_FOLDER}/") and not (known.directory / path).exists():
+            log.write("pruned", path=path)
+    return whole
+
+
+def load(folder: Path) -> Snapshot:
+    """Read a checkpoint as the snapshot that it was made of.
+
+    Raises:
+        NnlabError: it is damaged.
+    """
+    arrays, manifest = checkpoint.read(folder)
+    del manifest["files"]
+    return Snapshot(arrays, manifest)
+
+
+def check_unused(directory: Path) -> None:
+    """Refuse a directory that holds a run.
+
+    Raises:
+        NnlabError: it does, or somebody is just beginning one there.
+    """
+    path = directory / journal.NAME
+    if locks.is_locked(path):
+        raise NnlabError(f"{path} is being written by another process: a run has one trainer at a time")
+    if path.exists() and journal.whole_lines(path):
+        raise NnlabError(f"{directory} holds a run already; a run needs a directory of its own")
+
+
+def is_unfinished(directory: Path) -> bool:
+    """Say whether a directory holds a run that has not come to its end, or nothing yet.
+
+    Raises:
+        NnlabError: it is being trained, or its journal is damaged.
+    """
+    if not (directory / journal.NAME).is_file():
+        return True
+    record = journal.read(directory)
+    if record.status == "RUNNING":
+        raise NnlabError(f"{directory} is being trained by another process: wait until it has ended, or end it")
+    return record.status != "FINISHED"
+
+
+def _epochs(directory: Path) -> list[int]:
+    names = [path.name.removeprefix("epoch-") for path in (directory / _FOLDER).glob("epoch-*")]
+    return [int(name) for name in names if name.isdecimal()]

@@ -1,0 +1,151 @@
+"""Frozen: a sweep's plan, kept in its directory before the first job trains.
+
+Whoever trains a job, now or after an interruption, takes it from there, so that later edits of ``conf/`` change
+nothing.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
+from typing import Any
+
+from nnlab.compose import Job
+from nnlab.config import Config, validate
+from nnlab.errors import NnlabError
+from nnlab.one_line import one_line
+from nnlab.saved_config import check_config
+from nnlab.sweep import plan_file
+from nnlab.sweep.plan import Composed, Planned, Sweep
+from nnlab.sweep.plan_file import NAME, HydraEntry, JobEntry, PlanFile
+
+_Check = Callable[[dict[str, Any], str], Config]
+
+
+def freeze(sweep: Sweep) -> None:
+    """Write a sweep's plan into its directory.
+
+    Raises:
+        NnlabError: it has too many jobs.
+        OSError: the file system refuses.
+    """
+    hydra = {id(each.composed.hydra): each.composed.hydra for each in sweep.planned if each.composed}
+    position = {key: number for number, key in enumerate(hydra)}
+    file = PlanFile(
+        version=1,
+        code_version=sweep.code_version,
+        given=list(sweep.given),
+        swept=list(sweep.swept),
+        launcher=dict(sweep.launcher),
+        hydra=[HydraEntry(**settings) for settings in hydra.values()],
+        jobs=[_entry(each, sweep.directory, position) for each in sweep.planned],
+    )
+    plan_file.write(sweep.directory / NAME, file)
+
+
+def thaw(directory: Path, trusted: Collection[str] = ()) -> Sweep:
+    """Read a plan as somebody else's data: nothing in it is run, and nothing outside the sweep is written to for it.
+
+    Args:
+        directory: of the sweep.
+        trusted: targets that its configs may name beside those that nnlab ships.
+
+    Raises:
+        NnlabError: there is none, or it is not what ``freeze`` writes; one line.
+    """
+    where, file = directory / NAME, plan_file.read(directory / NAME)
+    for place, text in file.texts():
+        if not text.isprintable():
+            raise NnlabError(one_line(f"{where}: {place}: {text!r} holds control characters"))
+    root = directory.resolve()
+    for each in file.jobs:
+        record = None if each.hydra is None else file.hydra[each.hydra].output_subdir
+        for path in (each.directory, f"{each.directory}/{record}"):
+            if path is not None and not (root / path).resolve().is_relative_to(root):
+                raise NnlabError(one_line(f"{where}: job {each.number} is to write to {path}, outside of the sweep"))
+    if all(each.problem is not None for each in file.jobs):
+        raise NnlabError(f"{where} has no job that can run")
+    return _sweep(directory, file, lambda node, place: check_config(node, f"{where}: {place}", trusted))
+
+
+def own(directory: Path) -> Sweep:
+    """Read the plan that this command itself has frozen: what it names was given by whoever gave the command."""
+    return _sweep(directory, plan_file.read(directory / NAME), lambda node, _: validate(node))
+
+
+def job(directory: Path, number: int) -> Planned:
+    """Return one job of such a plan.
+
+    Raises:
+        NnlabError: there is no such plan or job.
+    """
+    path = directory / NAME
+    file = _read_once(path, path.stat().st_mtime_ns) if path.exists() else plan_file.read(path)
+    if not 0 <= number < len(file.jobs):
+        raise NnlabError(f"{path} has no job {number}")
+    hydra = [settings.model_dump() for settings in file.hydra]
+    return _planned(directory, hydra, file.jobs[number], lambda node, _: validate(node))
+
+
+def referred(directory: Path) -> list[Path]:
+    """Return the directories of the finished runs elsewhere that a sweep refers to; none of what is no sweep.
+
+    Raises:
+        NnlabError: its plan is damaged.
+    """
+    if not (directory / NAME).exists():
+        return []
+    jobs = plan_file.parse(directory / NAME).get("jobs")
+    found = [each.get("stands") for each in jobs if isinstance(each, dict)] if isinstance(jobs, list) else []
+    return [Path(stands) for stands in found if isinstance(stands, str) and stands.isprintable()]
+
+
+def _entry(each: Planned, root: Path, position: dict[int, int]) -> JobEntry:
+    job, composed, directory = each.job, each.composed, None
+    if job is not None:
+        is_below = job.directory.is_relative_to(root)
+        directory = job.directory.relative_to(root).as_posix() if is_below else str(job.directory)
+    return JobEntry(
+        number=each.number,
+        name=each.name,
+        overrides=list(each.overrides),
+        directory=directory,
+        choices=job.choices if job else {},
+        config=job.config.to_dict() if job else None,
+        problem=each.problem,
+        stands=None if each.stands is None else str(each.stands),
+        data_hash=each.data_hash,
+        hydra=position[id(composed.hydra)] if composed else None,
+        raw=dict(composed.raw) if composed else {},
+        dirname=composed.dirname if composed else "",
+    )
+
+
+def _sweep(directory: Path, file: PlanFile, check: _Check) -> Sweep:
+    hydra = [settings.model_dump() for settings in file.hydra]
+    planned = tuple(_planned(directory, hydra, each, check) for each in file.jobs)
+    return Sweep(directory, tuple(file.given), tuple(file.swept), file.launcher, planned, file.code_version)
+
+
+def _planned(directory: Path, hydra: Sequence[dict[str, Any]], each: JobEntry, check: _Check) -> Planned:
+    job = None
+    if each.problem is None and each.config is not None and each.directory is not None:
+        config = check(each.config, f"job {each.number}")
+        job = Job(config, each.choices, tuple(each.overrides), directory / each.directory)
+    return Planned(
+        number=each.number,
+        overrides=tuple(each.overrides),
+        name=each.name,
+        job=job,
+        problem=each.problem,
+        stands=None if each.stands is None else Path(each.stands),
+        data_hash=each.data_hash,
+        composed=None if each.hydra is None else Composed(hydra[each.hydra], each.raw, each.dirname),
+    )
+
+
+@functools.lru_cache(maxsize=1)
+def _read_once(path: Path, _changed: int) -> PlanFile:
+    """Read it once for all jobs that a process does."""
+    return plan_file.read(path)

@@ -1,0 +1,161 @@
+"""Resumption: the verb ``resume``, which finishes a sweep that was stopped, or a run."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from nnlab import app, journal, locks, runner
+from nnlab.errors import NnlabError
+from nnlab.index import Entry
+from nnlab.mirroring import say_where
+from nnlab.output import say
+from nnlab.sweep import course, frozen, hydra_record, plan_file
+from nnlab.sweep.plan import Planned, Sweep
+from nnlab.sweep.progress import SweepProgress
+from nnlab.sweep.run_resumption import check_unchanged, readable, resume_run, used_threads
+from nnlab.sweep.workers import Task, train_all
+
+_GRACE_SECONDS = 3.0
+_SETTINGS = {"n_jobs": (int, type(None)), "max_stack": (int, type(None)), "backend": (str,)}
+
+
+def resume(directory: Path, *, retry_failed: bool = False, trusted: Collection[str] = ()) -> int:
+    """Finish what is missing of a sweep or a run: jobs that have not begun, and those that were interrupted.
+
+    They are done as they were planned, the interrupted ones from their last checkpoint into the same record, so that
+    the end is what it would have been without the stop. What has finished is left untouched.
+
+    Args:
+        directory: of the sweep or the run.
+        retry_failed: do the runs that failed as well.
+        trusted: targets that a saved config may name though nnlab does not ship them.
+
+    Returns:
+        the exit code.
+
+    Raises:
+        NnlabError: there is nothing that can be gone on with, code or data are others by now, or another process is at
+            it: nothing has been changed then. Or a run failed.
+        KeyboardInterrupt: on Ctrl-C or SIGTERM, when the records are closed.
+    """
+    directory = directory.expanduser().resolve()
+    if (directory / plan_file.NAME).exists():
+        _resume_sweep(frozen.thaw(directory, trusted), retry_failed)
+    elif (directory / journal.NAME).is_file():
+        resumed = resume_run(directory, retry_failed, trusted)
+        if resumed is not None:
+            app.end(directory, *resumed)
+    else:
+        raise NnlabError(f"{directory} holds no run and no planned sweep, so there is nothing to go on with")
+    return 0
+
+
+def _resume_sweep(sweep: Sweep, retry_failed: bool) -> None:
+    with readable(sweep.directory):
+        _wait_for_others(sweep)
+        found = course.entries(sweep)
+        if lost := _lost(sweep, found):
+            planned = (replace(each, stands=None) if each.number in lost else each for each in sweep.planned)
+            sweep = replace(sweep, planned=tuple(planned))
+            found = course.entries(sweep)
+        todo = _todo(sweep, found, retry_failed)
+        if not todo and _is_closed(sweep, found):
+            failed = any(entry.status == "FAILED" for entry in found.values())
+            say(f"nothing to do: {_counts(sweep, found)}{'; --retry-failed trains them again' if failed else ''}")
+            course.wait(sweep, found)  # perhaps everything but the tracker had come to its end
+            return
+        check_unchanged(
+            sweep.directory, [(each.job.config, each.data_hash) for each in todo if each.job], sweep.code_version
+        )
+        tasks = _tasks(sweep, todo, found)
+        settings = _settings(sweep)
+    say_where(course.config(sweep).tracking.enabled)
+    say(f"sweep    {sweep.directory}")
+    say(f"jobs     {len(sweep.planned)}: {_counts(sweep, found)}; to do: {len(todo)}")
+    by_number = {each.number: each for each in todo}
+    if lost:
+        frozen.freeze(sweep)
+
+    def train(parent: str) -> None:
+        with SweepProgress(sweep.directory) as progress:
+            train_all(
+                tasks,
+                parent=parent,
+                progress=progress,
+                resume=True,
+                begin=lambda task: hydra_record.write(task.directory, by_number[task.number]),
+                **settings,
+            )
+
+    course.run(sweep, train if tasks else lambda _: None)
+
+
+def _wait_for_others(sweep: Sweep) -> None:
+    """Give the workers of a sweep that was just killed a moment to be gone; refuse if somebody stays at it."""
+    deadline = time.monotonic() + _GRACE_SECONDS
+    for directory in (sweep.directory, *(each.job.directory for each in sweep.planned if each.job)):
+        while locks.is_locked(directory / journal.NAME):
+            if time.monotonic() > deadline:
+                raise NnlabError(f"{directory} is at work in another process: wait until it has ended, or end it")
+            time.sleep(0.05)
+
+
+def _lost(sweep: Sweep, found: Mapping[int, Entry]) -> set[int]:
+    """Return the jobs that stood elsewhere, in a run that is gone or no longer finished."""
+    finished = {number for number, entry in found.items() if entry.status == "FINISHED"}
+    return {each.number for each in sweep.planned if each.stands is not None} - finished
+
+
+def _todo(sweep: Sweep, found: Mapping[int, Entry], retry_failed: bool) -> list[Planned]:
+    """Return the jobs that are to be trained."""
+    stays = {"FINISHED"} if retry_failed else {"FINISHED", "FAILED"}
+    ended = {number for number, entry in found.items() if entry.status in stays}
+    return [each for each in sweep.planned if each.is_to_train and each.number not in ended]
+
+
+def _is_closed(sweep: Sweep, found: Mapping[int, Entry]) -> bool:
+    """Say whether the sweep's own record has come to an end that is still true."""
+    if not (sweep.directory / journal.NAME).is_file():
+        return False
+    finished = sum(entry.status == "FINISHED" for entry in found.values())
+    return journal.read(sweep.directory).status == ("FINISHED" if finished == len(sweep.planned) else "FAILED")
+
+
+def _tasks(sweep: Sweep, todo: Sequence[Planned], found: Mapping[int, Entry]) -> list[Task]:
+    """Return what is to be done, each run with the BLAS threads that it began with.
+
+    Those that have not begun get the threads of the others whose config leaves them open too: Hydra's own launchers let
+    BLAS take all cores.
+    """
+    used = {number: used_threads(entry.params) for number, entry in found.items()}
+    left_open = [each.number for each in sweep.planned if each.job and each.job.config.training.blas_threads is None]
+    usual = next((threads for number in left_open if (threads := used.get(number))), None)
+    tasks = []
+    for each in todo:
+        assert each.job is not None  # noqa: S101 - only those that can run are to be trained
+        job, threads = each.job, used.get(each.number) or usual
+        if threads is not None and job.config.training.blas_threads is None:
+            training = job.config.training.model_copy(update={"blas_threads": threads})
+            job = replace(job, config=job.config.model_copy(update={"training": training}))
+        tasks.append(Task(each.number, job, job.directory, each.name or runner.default_name(job)))
+    return tasks
+
+
+def _settings(sweep: Sweep) -> dict[str, Any]:
+    """Return the settings of the stacked launcher, if the sweep was begun with it."""
+    given = {key: value for key, value in sweep.launcher.items() if "max_stack" in sweep.launcher and key in _SETTINGS}
+    for key, value in given.items():
+        if not isinstance(value, _SETTINGS[key]):
+            raise NnlabError(f"{sweep.directory / plan_file.NAME}: launcher.{key}={value!r} is no setting of it")
+    return given
+
+
+def _counts(sweep: Sweep, found: Mapping[int, Entry]) -> str:
+    states = ["can't run" if each.problem else "not begun" for each in sweep.planned if each.number not in found]
+    counts = Counter([*(entry.status for entry in found.values()), *states])
+    return ", ".join(f"{count} {status}" for status, count in counts.items())

@@ -1,0 +1,120 @@
+"""Resumption of one run from what its directory says of it, and what every resumption looks at first."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from nnlab import journal, runner
+from nnlab.build import load
+from nnlab.compose import Job
+from nnlab.config import GROUPS, Config
+from nnlab.errors import NnlabError
+from nnlab.hashing import code_version
+from nnlab.journal import Record
+from nnlab.mirroring import say_where
+from nnlab.one_line import one_line
+from nnlab.output import say
+from nnlab.progress import Progress
+from nnlab.saved_config import load_config
+from nnlab.watcher import Outcome
+
+_MOST_THREADS = 1024
+_CHOICE = re.compile(r"[\w./-]{1,200}")
+
+
+def resume_run(directory: Path, retry_failed: bool, trusted: Collection[str]) -> tuple[Config, Outcome] | None:
+    """Go on with a run; see ``resumption.resume``.
+
+    Returns:
+        its config and how it ended; None if there was nothing to do.
+    """
+    with readable(directory):
+        record = journal.read(directory)
+        tags = record.run.get("tags", {})
+        if "nnlab.kind" in tags:
+            hint = "`nnlab reproduce` goes on with it" if tags["nnlab.kind"] == "reproduction" else "it has no plan"
+            raise NnlabError(f"{directory} is a sweep that can't be gone on with like this: {hint}")
+        if record.status == "RUNNING":
+            raise NnlabError(
+                f"{directory} is still being trained by another process: wait until it has ended, or end it"
+            )
+        if record.status == "FINISHED" or (record.status == "FAILED" and not retry_failed):
+            hint = f" ({record.reason}); --retry-failed trains it again" if record.status == "FAILED" else ""
+            say(one_line(f"nothing to do: the run is {record.status}{hint}"))
+            return None
+        if not record.run or not (directory / "config.yaml").exists():
+            raise NnlabError(f"{directory}: the run was stopped before it began; train it anew")
+        config = load_config(directory / "config.yaml", trusted)
+        job = Job(config, _choices(record, config), tuple(map(str, record.run.get("overrides", ()))), directory)
+        check_unchanged(directory, [(config, record.run["dataset"]["hash"])], tags["nnlab.code_version"])
+        name, parent, threads = one_line(record.run["name"]), record.run["parent"], used_threads(record.params)
+    say_where(config.tracking.enabled)
+    say(f"run      {directory}")
+    try:
+        with Progress(name) as progress:
+            (outcome,) = runner.run(
+                [job], [directory], names=[name], parent=parent, progress=progress, threads=threads, resume=True
+            )
+    except KeyboardInterrupt:
+        say(f"interrupted: the run is kept as KILLED; go on with: nnlab resume {directory}")
+        raise
+    return config, outcome
+
+
+def check_unchanged(directory: Path, data: Iterable[tuple[Config, str | None]], code: str) -> None:
+    """Refuse to go on where the numbers would be others than without the stop.
+
+    Args:
+        directory: for the message.
+        data: configs that are to be trained, with the hash that their data had.
+        code: version of the sources that they were begun with.
+
+    Raises:
+        NnlabError: code or data are others by now; the text names both.
+    """
+    hashes = {(config.dataset.model_dump_json(), config.training.dtype): (config, known) for config, known in data}
+    if hashes and code != code_version():
+        raise NnlabError(
+            f"{one_line(str(directory))} was begun with other code (code version {one_line(code[:12])}, now "
+            f"{code_version()[:12]}), which may give other numbers: go back to that code, or train it anew"
+        )
+    for config, known in hashes.values():
+        dataset, _ = load(config.dataset, config.training.dtype)
+        if known is not None and dataset.data_hash != known:
+            raise NnlabError(
+                f"{one_line(str(directory))} was begun with other data ({dataset.name} had the hash "
+                f"{one_line(known[:12])}, now {dataset.data_hash[:12]}): put them back, or train it anew"
+            )
+
+
+def used_threads(params: Mapping[str, Any]) -> int | None:
+    """Return the BLAS threads that a run had, None if they are not recorded.
+
+    Raises:
+        NnlabError: it is no number of threads.
+    """
+    threads = params.get("training.blas_threads")
+    if threads is not None and (type(threads) is not int or not 1 <= threads <= _MOST_THREADS):
+        raise NnlabError(f"its param training.blas_threads={str(threads)[:20]!r} is no number of threads")
+    return threads
+
+
+@contextmanager
+def readable(directory: Path) -> Iterator[None]:
+    """Say in one line that a record, which may be somebody else's, is not what nnlab writes."""
+    try:
+        yield
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        shown = f"{directory}: its record is damaged ({type(error).__name__}: {str(error)[:200]!r})"
+        raise NnlabError(one_line(shown)) from error
+
+
+def _choices(record: Record, config: Config) -> dict[str, str]:
+    """Return the groups' choices by name, as the run recorded them."""
+    places = [*GROUPS, *config.components(), "experiment"]
+    recorded = {place: str(record.params[place]) for place in places if place in record.params}
+    return {place: name for place, name in recorded.items() if _CHOICE.fullmatch(name)}

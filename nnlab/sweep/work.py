@@ -1,0 +1,109 @@
+"""Work: runs that are trained together, and what becomes of them when that ends otherwise than it should."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from pathlib import Path
+
+from nnlab import journal, resuming
+from nnlab.compose import Job
+from nnlab.errors import NnlabError
+from nnlab.journal import Journal
+from nnlab.recorded_training import describe
+from nnlab.sweep.progress import SweepProgress
+from nnlab.watcher import Outcome
+
+
+@dataclass(frozen=True)
+class Task:
+    """One run of a sweep to be done.
+
+    Attributes:
+        number: of the job.
+        job: to be done.
+        directory: the run's own.
+        name: of the run, for people.
+    """
+
+    number: int
+    job: Job
+    directory: Path
+    name: str
+
+
+Chunk = Sequence[Task]
+
+
+@dataclass(frozen=True)
+class Work:
+    """Runs that are trained together.
+
+    Attributes:
+        chunk: of runs.
+        resume: whether what is there is gone on with.
+        kills: how often a worker was killed with some of them.
+    """
+
+    chunk: Chunk
+    resume: bool
+    kills: int = 0
+
+
+def judged(work: Work, future: Future[list[Outcome]], progress: SweepProgress) -> Iterator[Work]:
+    """Take the outcomes of a chunk; where there are none, yield what is to be tried again, alone.
+
+    Args:
+        work: that was done.
+        future: the outcomes, or what came out instead; an ``NnlabError`` refuses before anything was done.
+        progress: is told.
+    """
+    error = future.exception()
+    if error is None:
+        for task, outcome in zip(work.chunk, future.result(), strict=True):
+            if task.number not in progress.outcomes:  # it had ended before, so nobody has reported it
+                progress.ended(task.directory, outcome, 0)
+        return
+    is_refused = isinstance(error, NnlabError)  # before anything was done
+    resume, kills = (work.resume, 0) if is_refused else (True, work.kills + 1)
+    if not is_refused:
+        _look_again(work.chunk, progress)
+    left = [task for task in work.chunk if task.number not in progress.outcomes]
+    if kills == 1 and left:
+        yield Work(left, resume, kills)
+    elif len(left) > 1:
+        half = len(left) // 2
+        yield from (Work(part, resume, kills) for part in (left[:half], left[half:]))
+    elif left:
+        _fail(left[0], error, progress)
+
+
+def _look_again(chunk: Chunk, progress: SweepProgress) -> None:
+    """Count the runs that had ended without having been reported, and the epochs of others that were not saved."""
+    for task in chunk:
+        if task.number in progress.outcomes or not _has_begun(task):
+            continue
+        record = journal.read(task.directory)
+        if record.status == "FINISHED":
+            progress.ended(task.directory, Outcome("FINISHED", record.reason), 0)
+        else:
+            progress.trained(resuming.start_epoch(task.directory) - max(record.steps, default=0))
+
+
+def _fail(task: Task, error: BaseException, progress: SweepProgress) -> None:
+    """Take a run as failed that can't be done; close its record if it has been begun."""
+    reason = describe(error)
+    if isinstance(error, BrokenProcessPool):
+        how = re.search(r"SIG[A-Z]+|EXIT\(\d+\)", str(error))
+        by = f" ({how[0]})" if how else ""
+        reason = f"its worker process was killed{by}, and again when it trained alone, perhaps for want of memory"
+    if not isinstance(error, NnlabError) and _has_begun(task):
+        Journal(task.directory).close("FAILED", reason)
+    progress.ended(task.directory, Outcome("FAILED", reason), 0)
+
+
+def _has_begun(task: Task) -> bool:
+    return (task.directory / journal.NAME).is_file() and bool(journal.read(task.directory).run)

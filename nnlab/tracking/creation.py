@@ -1,0 +1,94 @@
+"""Creation: the store, the experiment and the run that a journal goes to, each found or else made."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from urllib.parse import quote
+
+from mlflow import MlflowClient
+from mlflow.entities import Run, ViewType
+from mlflow.exceptions import MlflowException
+
+from nnlab import locks
+from nnlab.errors import NnlabError
+from nnlab.journal import Event
+from nnlab.tracking import entities, store
+
+_RUN_ID = "nnlab.run_id"
+
+
+def open_store(uri: str) -> MlflowClient:
+    """Return a client whose store has its schema; creating one takes seconds and races between processes."""
+    client = MlflowClient(tracking_uri=uri)
+    file = store.sqlite_file(uri)
+    if file is None:
+        client.search_experiments(max_results=1)
+        return client
+    file.parent.mkdir(parents=True, exist_ok=True)
+    fd = os.open(file.with_name(f".{file.name}.lock"), os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        if not locks.lock(fd, seconds=120):
+            raise NnlabError(f"{file} has been locked by another process for two minutes", exit_code=1)
+        client.search_experiments(max_results=1)
+    finally:
+        os.close(fd)
+    return client
+
+
+def find_or_create(client: MlflowClient, outputs: Path, uri: str, header: Event, sweep: str | None) -> Run:
+    """Return a journal's run, which may have been deleted in the store; a new one has the data set as its input.
+
+    Args:
+        client: of the store.
+        outputs: the outputs root.
+        uri: of the store.
+        header: the journal's ``run`` line.
+        sweep: MLflow's id of the parent run.
+    """
+    experiment_id = _experiment(client, outputs, uri, header["experiment"])
+    query = f"tags.`{_RUN_ID}` = '{header['run_id']}'"
+    found = client.search_runs([experiment_id], query, ViewType.ALL, max_results=1)
+    run = found[0] if found else _create(client, header, experiment_id, sweep)
+    if "dataset" in header and run.info.lifecycle_stage != "deleted":
+        client.log_inputs(run.info.run_id, [entities.dataset_input(header["dataset"])])
+    return run
+
+
+def _create(client: MlflowClient, header: Event, experiment_id: str, sweep: str | None) -> Run:
+    tags = {
+        _RUN_ID: header["run_id"],
+        "mlflow.user": header["user"],
+        "mlflow.source.name": "nnlab train",
+        "mlflow.source.type": "LOCAL",
+        **header["tags"],
+    }
+    if "dataset" in header:
+        tags["nnlab.data_hash"] = header["dataset"]["hash"]
+    if header["parent"]:
+        tags["nnlab.sweep"] = header["parent"]
+        if sweep:
+            tags["mlflow.parentRunId"] = sweep
+    return client.create_run(experiment_id, header["timestamp"], tags, header["name"])
+
+
+def _experiment(client: MlflowClient, outputs: Path, uri: str, name: str) -> str:
+    experiment = client.get_experiment_by_name(name)
+    if experiment is None:
+        # A server keeps its own place for artifacts; our sqlite file would put them under the current directory.
+        folder = outputs / "artifacts" / quote(name, safe="")
+        location = folder.as_uri() if store.is_own(uri, outputs) else None
+        try:
+            # Without the tag the UI takes runs for evaluations of language models and hides them in its menus.
+            return str(client.create_experiment(name, location, {"mlflow.experimentKind": "custom_model_development"}))
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+        experiment = client.get_experiment_by_name(name)  # another tracker was faster
+    if experiment is None or experiment.lifecycle_stage != "active":
+        raise NnlabError(
+            f"the MLflow experiment {name!r} was deleted: restore it (mlflow experiments restore) or set another "
+            "experiment_name, then run `nnlab sync`",
+            exit_code=1,
+        )
+    return str(experiment.experiment_id)

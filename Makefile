@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test lint types tests figures trajectories bench clean
+.PHONY: run test lint types tests figures trajectories bench bench-sweeps clean
 
 run: .venv/installed
 	$(BIN)/nnlab train -m activation=sigmoid,tanh,relu 'seed=range(5)' training.epochs=60
@@ -33,6 +33,11 @@ trajectories: .venv/installed-test
 bench: .venv/installed
 	$(BIN)/pip install -q -c constraints.txt -e '.[bench]'
 	$(BIN)/python benchmarks/run.py
+
+# Sweeps, beside Hydra and MLflow alone, and killed and resumed; writes benchmarks/SWEEPS.md. About half an hour.
+bench-sweeps: .venv/installed
+	$(BIN)/pip install -q -c constraints.txt -e '.[bench]'
+	$(BIN)/python benchmarks/sweeps/run.py
 
 clean:
 	rm -rf .venv build dist

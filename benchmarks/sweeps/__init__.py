@@ -1,0 +1,1 @@
+"""The benchmark of sweeps: one module a part, all with ``measure(effort) -> Section``."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from nnlab import checkpoint, journal, locks
@@ -21,20 +21,64 @@ def start(directory: Path) -> Path | None:
     It is whole, and so are the ones that it ``needs``: of the best epoch so far, and of the one that early stopping
     would go back to.
     """
+    return next(_usable(directory), None)
+
+
+def start_epoch(directory: Path) -> int:
+    """Return the epoch that a run would be gone on from; 0 too where there is no run yet."""
+    found = start(directory)
+    return _epoch(found) if found else 0
+
+
+def starts(directories: Sequence[Path], keys: Sequence[str]) -> list[Path | None]:
+    """Return the checkpoints that some runs are to be gone on from.
+
+    Each has a newest one, but only runs that begin after the same epoch can share a stack. So those with equal keys
+    begin together after the last epoch that all of them have a checkpoint of, unless more would be trained again than
+    is left to be trained: after Ctrl-C each has the checkpoint of a best epoch of its own.
+
+    Args:
+        directories: of the runs.
+        keys: equal for runs that could share a stack.
+    """
+    usable = [{_epoch(folder): folder for folder in _usable(directory)} for directory in directories]
+    newest = [max(found, default=0) for found in usable]
+    groups: dict[str, list[int]] = {}
+    for place, key in enumerate(keys):
+        if newest[place]:
+            groups.setdefault(key, []).append(place)
+    chosen = list(newest)
+    for group in groups.values():
+        together = max(set.intersection(*(set(usable[place]) for place in group)), default=None)
+        if together is None:
+            continue
+        again = sum(newest[place] - together for place in group)
+        left = sum(_planned_epochs(directories[place]) - newest[place] for place in group)
+        if again <= left:
+            for place in group:
+                chosen[place] = together
+    return [found.get(epoch) for found, epoch in zip(usable, chosen, strict=True)]
+
+
+def _usable(directory: Path) -> Iterator[Path]:
+    """Yield the checkpoints that a run can be gone on from, the newest first."""
     for epoch in sorted(_epochs(directory), reverse=True):
         folder = directory / _FOLDER / checkpoint.name(epoch)
         if checkpoint.problems(folder) is None and all(
             checkpoint.problems(directory / _FOLDER / checkpoint.name(other)) is None
             for other in checkpoint.read_manifest(folder).get("needs", ())
         ):
-            return folder
-    return None
+            yield folder
 
 
-def start_epoch(directory: Path) -> int:
-    """Return the epoch that a run would be gone on from; 0 too where there is no run yet."""
-    found = start(directory)
-    return int(checkpoint.read_manifest(found)["epoch"]) if found else 0
+def _epoch(folder: Path) -> int:
+    return int(checkpoint.read_manifest(folder)["epoch"])
+
+
+def _planned_epochs(directory: Path) -> int:
+    """Return how long a run was to be, as its journal begins; 0 where that is lost."""
+    header = next((event for event, _ in journal.read_events(directory / journal.NAME)), {})
+    return int(header.get("epochs", 0))
 
 
 def check(known: Record, tags: Mapping[str, str], data_hash: str) -> None:

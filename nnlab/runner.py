@@ -107,7 +107,10 @@ def run(
             continue
         if not resume:
             resuming.check_unused(directory)
-        waiting.append(_Run(place, job, directory, name, resuming.start(directory) if resume else None))
+        waiting.append(_Run(place, job, directory, name, None))
+    if resume:
+        found = resuming.starts([each.directory for each in waiting], [stack_key(each.job.config) for each in waiting])
+        waiting = [each._replace(start=start) for each, start in zip(waiting, found, strict=True)]
     groups: dict[tuple[str, int | None], list[_Run]] = {}
     for each in waiting:
         groups.setdefault((stack_key(each.job.config), each.epoch), []).append(each)

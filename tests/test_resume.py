@@ -181,6 +181,27 @@ def test_runs_of_one_stack_that_were_killed_at_different_epochs_go_on(tmp_path: 
     assert files(mixed / "c") == files(undisturbed / "c")
 
 
+def test_runs_begin_together_where_little_is_trained_again(tmp_path: Path) -> None:
+    one = job(*EVERYTHING, "checkpoint.every=1", "checkpoint.keep=all", "training.epochs=12")
+    runner.run([one], [tmp_path / "whole"], progress=Copying(tmp_path / "whole", tmp_path / "copies"))
+    directories = []
+    for place, epoch in enumerate((11, 11, 2)):
+        directories.append(tmp_path / f"run{place}")
+        shutil.copytree(tmp_path / "copies" / f"epoch{epoch}", directories[-1])
+
+    def epochs(directories: list[Path], keys: str) -> list[int | None]:
+        found = resuming.starts(directories, list(keys))
+        return [int(path.name.removeprefix("epoch-")) if path else None for path in found]
+
+    assert epochs(directories, "kkk") == [11, 11, 2], "18 epochs again, 1 + 1 + 10 left"
+    assert epochs(directories[1:], "kk") == [2, 2], "9 again, 1 + 10 left"
+    assert epochs(directories[1:], "kl") == [11, 2]
+    assert epochs([tmp_path / "nothing", *directories[1:]], "kkk") == [None, 2, 2]
+    checkpoint.remove(directories[2] / "checkpoints" / checkpoint.name(1))
+    checkpoint.remove(directories[2] / "checkpoints" / checkpoint.name(2))
+    assert epochs(directories[1:], "kk") == [11, 0], "one that has nothing yet holds nobody back"
+
+
 @pytest.mark.parametrize(
     ("change", "what"), [("config", "configuration"), ("code", "engine's code"), ("data", "its data")]
 )

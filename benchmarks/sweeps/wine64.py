@@ -81,7 +81,7 @@ def _sweep(effort: Effort, what: str, place: int, *more: str) -> _Sweep:
         found = stored.runs(outputs)
         if problems := stored.problems(found, effort.wine_runs):
             raise RuntimeError(f"the sweep is not whole: {'; '.join(problems)}\n{done.output}")
-        (rows,) = {run.rows for run in stored.children(found)}
+        rows = max(run.rows for run in stored.children(found))  # the best epoch may be one of those that are spaced out
         return _Sweep(done.seconds, _phases(done, records.sweep_of(outputs)), rows)
 
 

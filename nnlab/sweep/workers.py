@@ -11,6 +11,7 @@ from typing import Protocol
 import joblib
 
 from nnlab import resuming, runner
+from nnlab.build import stack_key
 from nnlab.errors import NnlabError
 from nnlab.signals import sigterm_as_interrupt
 from nnlab.sweep import stacks
@@ -73,7 +74,7 @@ def train_all(
     """
     check_settings(n_jobs, max_stack, backend)
     configs = [task.job.config for task in planned]
-    starts = [resuming.start_epoch(task.directory) if resume else 0 for task in planned]
+    starts = _starts(planned) if resume else [0] * len(planned)
     epochs = stacks.epochs(configs)
     progress.begin({task.directory: (task.number, task.name) for task in planned}, sum(epochs) - sum(starts))
     groups: dict[int, list[int]] = {}
@@ -87,6 +88,13 @@ def train_all(
             chunks = [[planned[group[position]] for position in positions] for positions in cuts]
             train = functools.partial(_train, parent=parent, threads=threads, max_stack=max_stack)
             _BACKENDS[backend](_begun(chunks, begin), train, workers, progress, resume=resume)
+
+
+def _starts(planned: Sequence[Task]) -> list[int]:
+    """Return the epochs that runs are to be gone on from."""
+    keys = [stack_key(task.job.config) for task in planned]
+    found = resuming.starts([task.directory for task in planned], keys)
+    return [int(folder.name.rpartition("-")[2]) if folder else 0 for folder in found]
 
 
 def check_settings(n_jobs: object, max_stack: object, backend: object) -> None:

@@ -93,6 +93,10 @@ class Journal:
         finally:
             os.close(self._fd)
 
+    def sync(self) -> None:
+        """Bring all that was written onto the disk."""
+        os.fsync(self._fd)
+
     def release(self) -> None:
         """Let go of the lock without a status: somebody is to go on with the run."""
         os.close(self._fd)

@@ -6,7 +6,6 @@ import functools
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 from nnlab import pictures, snapshot
 from nnlab.build import Stack, build
 from nnlab.errors import NnlabError
+from nnlab.journal import Status
 from nnlab.recorder import Recorder
 from nnlab.training import EpochResult, evaluate, train
 from nnlab.watcher import Outcome, Watcher
@@ -61,8 +61,9 @@ class RecordedTraining:
         while self.recorders:
             for result in self._epochs():
                 self._epoch(result)
-                if 0 < len(self.recorders) <= _WORTH_LEAVING * len(self.stack.configs):
-                    self._shrink(result)
+                if len(self.recorders) <= _WORTH_LEAVING * len(self.stack.configs):
+                    if self.recorders:
+                        self._shrink(result)
                     break
 
     def _epochs(self) -> Iterator[EpochResult]:
@@ -89,8 +90,8 @@ class RecordedTraining:
         for replica, recorder in list(self.recorders.items()):
             if replica in result.failed:
                 record = functools.partial(self._record_failure, recorder, result, replica)
-                self._guarded(replica, record)
-                self._close(replica, "FAILED", f"epoch {result.epoch}: NaN or Inf in {result.failed[replica]}")
+                if self._guarded(replica, record):
+                    self._close(replica, "FAILED", f"epoch {result.epoch}: NaN or Inf in {result.failed[replica]}")
                 continue
             is_end = replica in result.stopped or replica in result.ended
             take = functools.partial(snapshot.take, self.stack, replica, result)
@@ -105,7 +106,7 @@ class RecordedTraining:
 
     def _record_failure(self, recorder: Recorder, result: EpochResult, replica: int) -> None:
         """Record the epoch in which a run became NaN or Inf, and what it was before."""
-        recorder.epoch(result, replica, functools.partial(snapshot.take, self.stack, replica, result))
+        recorder.epoch(result, replica, functools.partial(snapshot.take, self.stack, replica, result), is_failed=True)
         recorder.save_best()
         pictures.draw_curves(recorder)
 
@@ -145,16 +146,15 @@ class RecordedTraining:
         try:
             action()
         except Exception as error:
-            self.recorders[replica].log(traceback.format_exc())
-            self._close(replica, "FAILED", describe(error))
+            self._close(replica, "FAILED", describe(error), traceback.format_exc())
             return False
         return True
 
-    def _close(self, replica: int, status: Any, reason: str | None) -> None:
+    def _close(self, replica: int, status: Status, reason: str | None, details: str | None = None) -> None:
         recorder = self.recorders.pop(replica)
         outcome = self.outcomes[recorder] = Outcome(status, reason)
         # A stopped run's reason is for the terminal: it has come to its end.
-        recorder.close(status, reason if status == "FAILED" else None)
+        recorder.close(status, reason if status == "FAILED" else None, details)
         if self.watcher:
             self.watcher.ended(recorder.directory, outcome, self._budget(replica) - recorder.last_epoch)
 

@@ -69,18 +69,6 @@ class Recorder:
         self.restores_best = restores_best
         if not resume:
             resuming.check_unused(directory)
-        self.journal = Journal(directory)
-        try:
-            known = journal.replay(directory)
-            data_hash = header["dataset"]["hash"] if "dataset" in header else ""
-            tags = {**tags, **run_tags(job, threads, data_hash)}
-            resuming.check(known, tags, data_hash)
-            self._written = resuming.tidy(self.journal, known)
-            self._begin(known, name, parent, header, threads, tags)
-        except BaseException:
-            self.journal.release()
-            raise
-        self._known, self._known_updates = known.steps, known.updates
         self.best: dict[str, Any] = {}
         """Epoch and metrics of the lowest val/loss."""
         self._best: Snapshot | None = None  # until it is written
@@ -88,8 +76,20 @@ class Recorder:
         self._last: Snapshot | None = None  # of the run's end
         self.recording_seconds = 0.0
         self.last_epoch = 0
-        if start is not None:
-            self._go_on(start)
+        self.journal = Journal(directory)
+        try:
+            known = journal.replay(directory)
+            data_hash = header["dataset"]["hash"] if "dataset" in header else ""
+            tags = {**tags, **run_tags(job, threads, data_hash)}
+            resuming.check(known, tags, data_hash)
+            self._known, self._known_updates = known.steps, known.updates
+            self._written = resuming.tidy(self.journal, known)
+            self._begin(known, name, parent, header, threads, tags)
+            if start is not None:
+                self._go_on(start)
+        except BaseException:
+            self.journal.release()
+            raise
 
     def epoch(
         self,
@@ -98,6 +98,7 @@ class Recorder:
         snapshot: Callable[[], Snapshot],
         *,
         is_end: bool = False,
+        is_failed: bool = False,
         is_auto_due: bool = False,
     ) -> None:
         """Record one epoch of this run, and a checkpoint where one is due.
@@ -107,6 +108,7 @@ class Recorder:
             replica: which of it is this run.
             snapshot: gives the run's snapshot after this epoch.
             is_end: the run ends with this epoch, whose checkpoint is left to ``finish``.
+            is_failed: its numbers became NaN or Inf: no checkpoint, from which it might be gone on with.
             is_auto_due: it is time for the checkpoints of ``checkpoint.every=auto``.
 
         Raises:
@@ -125,7 +127,7 @@ class Recorder:
             self.best = {"epoch": result.epoch, **chosen}
         is_kept = is_best and self.job.config.checkpoint.every is not None
         is_restorable = self.restores_best and replica in result.improved
-        is_due = self._is_due(result.epoch, is_auto_due=is_auto_due) and not is_end
+        is_due = self._is_due(result.epoch, is_auto_due=is_auto_due) and not (is_end or is_failed)
         if is_kept or is_restorable or is_due or is_end:
             taken = snapshot()
             taken.manifest.update(best=dict(self.best), needs=self._needs(taken.epoch, is_restorable=is_restorable))
@@ -188,16 +190,21 @@ class Recorder:
             self._write_checkpoint(self._best)
             self._best = None
 
-    def close(self, status: Status, reason: str | None = None) -> None:
-        """Close the run."""
+    def close(self, status: Status, reason: str | None = None, details: str | None = None) -> None:
+        """Close the run; the ``details`` are for its log."""
         try:
+            if details:
+                self.log(details)
             self.log(f"{status}{f': {reason}' if reason else ''}")
         finally:
             self.journal.close(status, reason)
 
-    def release(self) -> None:
-        """Leave the run as it is, for somebody who goes on with it."""
-        self.journal.release()
+    def release(self, details: str) -> None:
+        """Leave the run as it is, for somebody who goes on with it; the ``details`` are for its log."""
+        try:
+            self.log(details)
+        finally:
+            self.journal.release()
 
     @property
     def _restored(self) -> Snapshot | None:
@@ -217,8 +224,9 @@ class Recorder:
         config = self.job.config
         run_id = known.run.get("run_id") or uuid.uuid4().hex
         if known.run:
-            self.journal.write("tags", tags={"nnlab.resumed": f"{datetime.now():%Y-%m-%d %H:%M:%S}"})
-        else:
+            again = {"nnlab.resumed": f"{datetime.now():%Y-%m-%d %H:%M:%S}"}
+            self.journal.write("tags", tags=again if resuming.has_begun(known) else {**again, **tags})
+        if not resuming.has_begun(known):
             self.journal.write("run", **run_line(self.job, name, parent, run_id, threads, tags), **header)
         if not known.params:
             used = {**params(config, self.job.choices), "training.blas_threads": threads}
@@ -234,7 +242,7 @@ class Recorder:
                 seed=config.seed,
                 run_id=run_id,
             )
-        self.log(f"run {name} {'resumed ' if known.run else ''}in {self.directory}")
+        self.log(f"run {name} {'resumed ' if resuming.has_begun(known) else ''}in {self.directory}")
 
     def _describe(self, **of_run: Any) -> None:
         """Write what it takes to run it again beside the config: the circumstances, and changes not in git."""
@@ -254,6 +262,9 @@ class Recorder:
             folder = self.directory / "checkpoints" / checkpoint.name(epoch)
             self._restorable = start if epoch == start.epoch else resuming.load(folder)
         self._last, self.last_epoch = start, start.epoch
+        step = int(start.manifest["step"])
+        self._known = {epoch: values for epoch, values in self._known.items() if epoch >= start.epoch}
+        self._known_updates = {update: values for update, values in self._known_updates.items() if update >= step}
         self.log(f"gone on from epoch {start.epoch}")
 
     def _record(self, known: _Steps, step: int, values: Mapping[str, float]) -> None:
@@ -303,6 +314,7 @@ class Recorder:
         if epoch in self._written:
             return
         folder = self.directory / "checkpoints" / checkpoint.name(epoch)
+        self.journal.sync()  # or a power cut might leave a checkpoint of epochs that the journal has lost
         checkpoint.write(folder, taken.arrays, {**self.identity, **taken.manifest})
         self._written.add(epoch)
         self.journal.write("artifact", path=f"checkpoints/{checkpoint.name(epoch)}")

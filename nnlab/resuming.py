@@ -13,13 +13,14 @@ from nnlab.snapshot import Snapshot
 
 _FOLDER = "checkpoints"
 _MEANING = {"nnlab.config_hash": "configuration (or the number of BLAS threads)", "nnlab.code_version": "engine's code"}
+_ADDRESS = "nnlab.address"
 
 
 def start(directory: Path) -> Path | None:
     """Return the newest checkpoint that a run can be gone on from; None if there is none, or no run.
 
     It is whole, and so are the ones that it ``needs``: of the best epoch so far, and of the one that early stopping
-    would go back to.
+    would go back to. The journal has all epochs up to it.
     """
     return next(_usable(directory), None)
 
@@ -62,13 +63,17 @@ def starts(directories: Sequence[Path], keys: Sequence[str]) -> list[Path | None
 
 def _usable(directory: Path) -> Iterator[Path]:
     """Yield the checkpoints that a run can be gone on from, the newest first."""
-    for epoch in sorted(_epochs(directory), reverse=True):
+    epochs = sorted(_epochs(directory), reverse=True)
+    if not epochs or not (directory / journal.NAME).is_file():
+        return
+    journalled = max(journal.replay(directory).steps, default=-1)
+    for epoch in epochs:
         folder = directory / _FOLDER / checkpoint.name(epoch)
-        if checkpoint.problems(folder) is None and all(
-            checkpoint.problems(directory / _FOLDER / checkpoint.name(other)) is None
-            for other in checkpoint.read_manifest(folder).get("needs", ())
-        ):
-            yield folder
+        if epoch <= journalled and checkpoint.problems(folder) is None:
+            needs = checkpoint.read_manifest(folder).get("needs", [])
+            others = [directory / _FOLDER / checkpoint.name(other) for other in needs if type(other) is int]
+            if len(others) == len(needs) and not any(map(checkpoint.problems, others)):
+                yield folder
 
 
 def _epoch(folder: Path) -> int:
@@ -92,17 +97,24 @@ def check(known: Record, tags: Mapping[str, str], data_hash: str) -> None:
     Raises:
         NnlabError: its configuration, code or data are not what they were.
     """
-    if not known.run:
+    if not has_begun(known):
         return
     before = known.run.get("tags", {})
     changed = [meaning for name, meaning in _MEANING.items() if before.get(name) != tags[name]]
-    if "dataset" in known.run and known.run["dataset"]["hash"] != data_hash:
+    if known.run["dataset"]["hash"] != data_hash:
         changed.append("data")
+    if not changed and before.get(_ADDRESS) != tags[_ADDRESS]:
+        changed.append("own components' code, or initial weights,")
     if changed:
         raise NnlabError(
             f"{known.directory} can't be gone on with: its {' and '.join(changed)} changed since it began; "
             "train it anew instead"
         )
+
+
+def has_begun(known: Record) -> bool:
+    """Say whether a run was ever built; one that could not be has no more than its name on record."""
+    return "dataset" in known.run
 
 
 def tidy(log: Journal, known: Record) -> set[int]:

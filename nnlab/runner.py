@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import traceback
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,6 +12,7 @@ from nnlab import environment, memory, paths, pictures, resuming, snapshot
 from nnlab.build import Stack, build, stack_key
 from nnlab.build_network import network_outputs
 from nnlab.compose import Job
+from nnlab.config import params
 from nnlab.errors import NnlabError
 from nnlab.journal import NAME, Journal
 from nnlab.recorded_training import RecordedTraining, describe
@@ -144,8 +145,7 @@ def _run_stack(runs: Sequence[_Run], of_all: _Circumstances) -> dict[int, Outcom
             recorders[each.place] = _recorder(stack, replica, each, start, of_all)
             if start is not None:
                 snapshot.restore(stack, replica, start)
-        if runs[0].job.config.tracking.enabled:
-            follower.ensure(paths.outputs_dir(), [each.directory for each in runs])
+        _track(runs, recorders.values())
         after = (starts[0].epoch, int(starts[0].manifest["step"])) if starts[0] else None
         training = RecordedTraining(stack, list(recorders.values()), of_all.watcher, after)
         training.train()
@@ -161,8 +161,7 @@ def _run_stack(runs: Sequence[_Run], of_all: _Circumstances) -> dict[int, Outcom
         if len(left) == 1:
             return ended | {left[0].place: _fail(left[0], open_recorders, of_all, error)}
         for recorder in open_recorders:
-            recorder.log(traceback.format_exc())
-            recorder.release()
+            recorder.release(traceback.format_exc())
         half = len(left) // 2
         for part in (left[:half], left[half:]):
             again = [each._replace(start=resuming.start(each.directory)) for each in part]
@@ -190,13 +189,29 @@ def _recorder(
     )
 
 
+def _track(runs: Sequence[_Run], recorders: Iterable[Recorder]) -> None:
+    """See to it that there is a tracker; one that can't be started now is no reason not to train."""
+    tracked = [run.directory for run in runs if run.job.config.tracking.enabled]
+    if not tracked:
+        return
+    try:
+        follower.ensure(paths.outputs_dir(), tracked)
+    except OSError as error:
+        for recorder in recorders:
+            recorder.log(f"no tracker could be started ({error}): `nnlab sync` brings the run into MLflow")
+
+
 def _kill(recorders: Sequence[Recorder]) -> None:
     """Close the runs that Ctrl-C has interrupted."""
     for recorder in recorders:
-        recorder.save_best()
-        if len(recorders) == 1:  # nobody who presses Ctrl-C waits for the pictures of a whole stack
-            pictures.draw_curves(recorder)
-        recorder.close("KILLED", "interrupted")
+        details = None
+        try:
+            recorder.save_best()
+            if len(recorders) == 1:  # nobody who presses Ctrl-C waits for the pictures of a whole stack
+                pictures.draw_curves(recorder)
+        except Exception:  # the run is as it would be after a kill; the others are still to be closed
+            details = traceback.format_exc()
+        recorder.close("KILLED", "interrupted", details)
 
 
 def _fail(run: _Run, recorders: Sequence[Recorder], of_all: _Circumstances, error: Exception) -> Outcome:
@@ -204,11 +219,11 @@ def _fail(run: _Run, recorders: Sequence[Recorder], of_all: _Circumstances, erro
     reason = describe(error)
     outcome = Outcome("FAILED", reason)
     if recorders:
-        recorders[0].log(traceback.format_exc())
-        recorders[0].close("FAILED", reason)
+        recorders[0].close("FAILED", reason, traceback.format_exc())
     elif not (run.directory / NAME).exists():
-        log = Journal(run.directory)
-        log.write("run", **run_line(run.job, run.name, of_all.parent, uuid.uuid4().hex, of_all.threads, of_all.tags))
+        log, tags = Journal(run.directory), {**of_all.tags, "seed": str(run.job.config.seed)}
+        log.write("run", **run_line(run.job, run.name, of_all.parent, uuid.uuid4().hex, of_all.threads, tags))
+        log.write("params", params=params(run.job.config, run.job.choices))
         log.close("FAILED", reason)
     if of_all.watcher:
         of_all.watcher.ended(run.directory, outcome, run.job.config.training.epochs)

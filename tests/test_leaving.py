@@ -163,3 +163,35 @@ def test_a_stack_is_no_larger_than_asked_for(tmp_path: Path) -> None:
     jobs = [job(*QUICK, f"seed={seed}") for seed in range(5)]
     runner.run(jobs, [tmp_path / str(seed) for seed in range(5)], progress=watcher, max_stack=2)
     assert [size for epoch, _, size in watcher.stacks if epoch == 0] == [2, 2, 1]
+
+
+def test_nobody_trains_on_when_the_last_run_cannot_be_recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    original = Recorder.epoch
+
+    def full_disk(self: Recorder, result: EpochResult, *arguments: object, **keywords: object) -> None:
+        if result.epoch == 3:
+            raise OSError(28, "No space left on device")
+        original(self, result, *arguments, **keywords)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Recorder, "epoch", full_disk)
+    watcher = Counting()
+    runner.run([job(*QUICK, "training.epochs=40")], [tmp_path], progress=watcher)
+    assert [epoch for epoch, _, _ in watcher.stacks] == [0, 1, 2, 3]
+
+
+def test_a_run_that_diverges_and_cannot_be_recorded_leaves_the_others_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = Recorder.epoch
+
+    def full_disk(self: Recorder, result: EpochResult, *arguments: object, **keywords: object) -> None:
+        if keywords.get("is_failed"):
+            raise OSError(28, "No space left on device")
+        original(self, result, *arguments, **keywords)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Recorder, "epoch", full_disk)
+    jobs = [job(*QUICK, "activation=relu", "loss=mse", f"optimizer.lr={rate}") for rate in (0.1, 1e30, 0.2)]
+    watcher = Counting()
+    outcomes = runner.run(jobs, [tmp_path / str(place) for place in range(3)], progress=watcher)
+    assert [outcome.status for outcome in outcomes] == ["FINISHED", "FAILED", "FINISHED"]
+    assert [epoch for epoch, _, _ in watcher.stacks] == list(range(len(watcher.stacks))), "nothing is trained again"

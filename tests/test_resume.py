@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from nnlab import checkpoint, journal, recorded_training, resuming, runner
+from nnlab import checkpoint, journal, locks, recorded_training, resuming, runner
 from nnlab.compose import Job
 from nnlab.errors import NnlabError
 from nnlab.training import EpochResult
@@ -266,3 +266,63 @@ def test_early_stopping_is_what_these_settings_do(tmp_path: Path) -> None:
         (outcome,) = runner.run([job(*SETTINGS[name])], [tmp_path / name])
         assert "stopped after epoch" in str(outcome.reason)
     assert journal.read(tmp_path / "early stopping").metrics["final/epoch"] < 30
+
+
+@pytest.mark.parametrize("epochs", [1, 9])
+def test_a_run_that_diverged_does_so_again(epochs: int, tmp_path: Path) -> None:
+    """Also in the last epoch of its budget, and with a checkpoint every epoch: from NaN there is nothing to go on."""
+    diverges = ["optimizer.lr=1e30", "activation=relu", "loss=mse", "checkpoint.every=1", f"training.epochs={epochs}"]
+    one = job(*diverges)
+    (first,) = runner.run([one], [tmp_path])
+    assert first.status == "FAILED"
+    numbers = lines(tmp_path)
+    assert runner.run([one], [tmp_path], resume=True) == [first]
+    assert lines(tmp_path) == numbers
+    assert not any("final/" in name for _, name, _ in numbers)
+
+
+def test_a_checkpoint_of_epochs_that_the_journal_has_lost_is_not_gone_on_from(tmp_path: Path) -> None:
+    """A power cut may lose the end of the journal."""
+    one = job(*EVERYTHING, "checkpoint.keep=all")
+    undisturbed, copies = tmp_path / "undisturbed", tmp_path / "copies"
+    runner.run([one], [undisturbed], progress=Copying(undisturbed, copies))
+    directory = copies / "epoch6"
+    path = directory / journal.NAME
+    kept = path.read_text().splitlines(keepends=True)
+    place = next(n for n, line in enumerate(kept) if '"step":5,"metrics":{"train' in line)
+    path.write_text("".join(kept[:place]))
+    assert resuming.start_epoch(directory) == 4
+    runner.run([one], [directory], resume=True)
+    assert_same(directory, undisturbed)
+
+
+def test_a_run_that_could_not_be_built_can_be_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_room(_: object) -> None:
+        raise MemoryError("no room")
+
+    one = job()
+    with monkeypatch.context() as patched:
+        patched.setattr(runner, "build", no_room)
+        assert runner.run([one], [tmp_path]) == [("FAILED", "MemoryError: no room")]
+    record = journal.read(tmp_path)
+    assert (record.status, record.params["seed"]) == ("FAILED", 0)
+    assert runner.run([one], [tmp_path], resume=True) == [("FINISHED", None)]
+    again = journal.read(tmp_path)
+    assert again.run["run_id"] == record.run["run_id"]
+    assert again.run["dataset"]["name"] == "wine"
+    assert again.tags["nnlab.config_hash"] == again.run["tags"]["nnlab.config_hash"]
+
+
+def test_a_checkpoint_that_cannot_be_gone_on_with_leaves_no_lock(tmp_path: Path) -> None:
+    one = job(*SETTINGS["early stopping"])
+    runner.run([one], [tmp_path / "a"], progress=Copying(tmp_path / "a", tmp_path / "copies", every=2))
+    directory = sorted((tmp_path / "copies").glob("epoch*"))[-1]
+    start = resuming.start(directory)
+    assert start is not None
+    taken = resuming.load(start)
+    del taken.manifest["step"]
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(resuming, "load", lambda _: taken)
+        (outcome,) = runner.run([one], [directory], resume=True)
+    assert outcome.status == "FAILED"
+    assert not locks.is_locked(directory / journal.NAME)

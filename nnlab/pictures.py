@@ -16,8 +16,9 @@ def draw_curves(recorder: Recorder) -> None:
 
     record = recorder.record()
     recorder.artifact("history.csv", functools.partial(write_history, steps=record.steps))
+    best_epoch = recorder.checkpoints.best.get("epoch")
     for metric in ("loss", "accuracy"):
-        figure = plots.curves(record.steps, metric, f"{metric} of {recorder.name}", recorder.best.get("epoch"))
+        figure = plots.curves(record.steps, metric, f"{metric} of {recorder.name}", best_epoch)
         recorder.artifact(f"plots/{metric}.png", functools.partial(figures.save, figure))
     if record.updates:
         recorder.artifact("updates.csv", functools.partial(write_updates, updates=record.updates))

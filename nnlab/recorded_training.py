@@ -107,7 +107,7 @@ class RecordedTraining:
     def _record_failure(self, recorder: Recorder, result: EpochResult, replica: int) -> None:
         """Record the epoch in which a run became NaN or Inf, and what it was before."""
         recorder.epoch(result, replica, functools.partial(snapshot.take, self.stack, replica, result), is_failed=True)
-        recorder.save_best()
+        recorder.checkpoints.save_best()
         pictures.draw_curves(recorder)
 
     def _end(self, replicas: Sequence[int], stopped: dict[int, str]) -> None:
@@ -115,7 +115,7 @@ class RecordedTraining:
         if not replicas:
             return
         for replica in replicas:  # of a run that has ended, what happens to its replica means nothing
-            snapshot.load_network(self.stack, replica, self.recorders[replica].end)
+            snapshot.load_network(self.stack, replica, self.recorders[replica].checkpoints.end)
         final = _final_metrics(self.stack)
         for replica in replicas:
             values = {name: float(of_stack[replica]) for name, of_stack in final.items()}
@@ -128,13 +128,14 @@ class RecordedTraining:
     def _finish(self, replica: int, values: dict[str, float], reason: str | None) -> None:
         recorder = self.recorders[replica]
         recorder.finish(values)
+        kept = recorder.checkpoints
         seconds = time.monotonic() - self._started
         if reason:
             recorder.log(reason)
         share = 100 * recorder.recording_seconds / max(seconds, 1e-9)
         recorder.log(f"trained in {seconds:.2f} s, {share:.2f} % of it spent in recording")
         pictures.draw_curves(recorder)
-        when = f"best epoch ({recorder.end.epoch})" if recorder.is_restored else "last epoch"
+        when = f"best epoch ({kept.end.epoch})" if kept.is_restored else "last epoch"
         pictures.draw_predictions(recorder, self.stack, replica, when)
 
     def _budget(self, replica: int) -> int:

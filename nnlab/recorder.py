@@ -11,16 +11,15 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import yaml
 
-from nnlab import checkout, checkpoint, environment, journal, resuming
-from nnlab.address import address
+from nnlab import checkout, environment, journal, resuming
 from nnlab.compose import Job
 from nnlab.config import params
 from nnlab.errors import NnlabError
-from nnlab.hashing import code_version
 from nnlab.journal import Journal, Record, Status
+from nnlab.kept_checkpoints import KeptCheckpoints
+from nnlab.run_header import run_line, run_tags
 from nnlab.snapshot import Snapshot
 from nnlab.training import EpochResult
 
@@ -65,15 +64,9 @@ class Recorder:
         resume: bool = False,
         start: Snapshot | None = None,
     ) -> None:
-        self.job, self.directory, self.name, self.identity = job, directory, name, identity
-        self.restores_best = restores_best
+        self.job, self.directory, self.name = job, directory, name
         if not resume:
             resuming.check_unused(directory)
-        self.best: dict[str, Any] = {}
-        """Epoch and metrics of the lowest val/loss."""
-        self._best: Snapshot | None = None  # until it is written
-        self._restorable: Snapshot | None = None  # of the epoch that early stopping would go back to
-        self._last: Snapshot | None = None  # of the run's end
         self.recording_seconds = 0.0
         self.last_epoch = 0
         self.journal = Journal(directory)
@@ -83,7 +76,10 @@ class Recorder:
             tags = {**tags, **run_tags(job, threads, data_hash)}
             resuming.check(known, tags, data_hash)
             self._known, self._known_updates = known.steps, known.updates
-            self._written = resuming.tidy(self.journal, known)
+            whole = resuming.tidy(self.journal, known)
+            self.checkpoints = KeptCheckpoints(
+                directory, self.journal, job.config.checkpoint, identity, whole, restores_best=restores_best
+            )
             self._begin(known, name, parent, header, threads, tags)
             if start is not None:
                 self._go_on(start)
@@ -121,50 +117,30 @@ class Recorder:
             of_update = {"update/loss": update.loss[replica], "update/accuracy": update.accuracy[replica]}
             self._record(self._known_updates, update.step, of_update)
         self._record(self._known, result.epoch, values)
-        is_best = values.get("val/loss", np.inf) < self.best.get("val/loss", np.inf)
-        if is_best:
-            chosen = {name: value for name, value in values.items() if name.startswith(("val/", "test/"))}
-            self.best = {"epoch": result.epoch, **chosen}
-        is_kept = is_best and self.job.config.checkpoint.every is not None
-        is_restorable = self.restores_best and replica in result.improved
-        is_due = self._is_due(result.epoch, is_auto_due=is_auto_due) and not (is_end or is_failed)
-        if is_kept or is_restorable or is_due or is_end:
-            taken = snapshot()
-            taken.manifest.update(best=dict(self.best), needs=self._needs(taken.epoch, is_restorable=is_restorable))
-            self._best = taken if is_kept else self._best
-            self._restorable = taken if is_restorable else self._restorable
-            self._last = taken if is_end else None
-            if is_due:
-                self._checkpoint(taken)
+        self.checkpoints.epoch(
+            result.epoch,
+            values,
+            snapshot,
+            is_improved=replica in result.improved,
+            is_end=is_end,
+            is_failed=is_failed,
+            is_auto_due=is_auto_due,
+        )
         self.recording_seconds += time.perf_counter() - started
-
-    @property
-    def end(self) -> Snapshot:
-        """What the run ends with: its last epoch, or the one that early stopping goes back to."""
-        assert self._last is not None  # noqa: S101 - the run has ended
-        return self._restored or self._last
-
-    @property
-    def is_restored(self) -> bool:
-        """Whether it ends with an earlier epoch than its last."""
-        return self._restored is not None
 
     def finish(self, final: Mapping[str, float]) -> None:
         """Record the end of training: the last checkpoint and the ``final/*`` and ``best/*`` metrics.
 
         Args:
-            final: of ``end``.
+            final: of what the run ends with.
         """
         started = time.perf_counter()
-        assert self._last is not None  # noqa: S101 - the run has ended
-        last, summary = self._last, dict(final)
-        if self._restored is not None:
-            last.manifest["restored_epoch"] = summary["final/epoch"] = self._restored.epoch
-        if self._best is not None and self._best.epoch == last.epoch:
-            self._best = None  # the same arrays, and the last manifest says more
-        self._checkpoint(last)
-        summary |= {f"best/{name.replace('/', '_')}": value for name, value in self.best.items()}
-        self._record(self._known, last.epoch, summary)
+        kept, summary = self.checkpoints, dict(final)
+        kept.finish()
+        if kept.is_restored:
+            summary["final/epoch"] = kept.end.epoch
+        summary |= {f"best/{name.replace('/', '_')}": value for name, value in kept.best.items()}
+        self._record(self._known, self.last_epoch, summary)
         self.recording_seconds += time.perf_counter() - started
 
     def artifact(self, name: str, write: Callable[[Path], object]) -> None:
@@ -184,12 +160,6 @@ class Recorder:
         with (self.directory / LOG).open("a", encoding="utf-8") as file:
             file.write(f"{datetime.now():%Y-%m-%d %H:%M:%S} {message}\n")
 
-    def save_best(self) -> None:
-        """Write the checkpoint of the best epoch so far; between checkpoints it waits in memory."""
-        if self._best is not None:
-            self._write_checkpoint(self._best)
-            self._best = None
-
     def close(self, status: Status, reason: str | None = None, details: str | None = None) -> None:
         """Close the run; the ``details`` are for its log."""
         try:
@@ -205,11 +175,6 @@ class Recorder:
             self.log(details)
         finally:
             self.journal.release()
-
-    @property
-    def _restored(self) -> Snapshot | None:
-        is_earlier = self._restorable and self._last and self._restorable.epoch < self._last.epoch
-        return self._restorable if is_earlier else None
 
     def _begin(
         self,
@@ -256,12 +221,8 @@ class Recorder:
 
     def _go_on(self, start: Snapshot) -> None:
         """Take up where a checkpoint was written."""
-        self.best = dict(start.manifest.get("best", {}))
-        if self.restores_best and "early_stopping" in start.manifest:
-            epoch = start.manifest["early_stopping"]["best_epoch"]
-            folder = self.directory / "checkpoints" / checkpoint.name(epoch)
-            self._restorable = start if epoch == start.epoch else resuming.load(folder)
-        self._last, self.last_epoch = start, start.epoch
+        self.checkpoints.go_on(start)
+        self.last_epoch = start.epoch
         step = int(start.manifest["step"])
         self._known = {epoch: values for epoch, values in self._known.items() if epoch >= start.epoch}
         self._known_updates = {update: values for update, values in self._known_updates.items() if update >= step}
@@ -279,71 +240,3 @@ class Recorder:
                 )
         if new := {name: value for name, value in values.items() if name not in had}:
             self.journal.metrics(step, new)
-
-    def _needs(self, epoch: int, *, is_restorable: bool) -> list[int]:
-        """Return the epochs whose checkpoints it takes to go on from this one's."""
-        needed = set()
-        if self.job.config.checkpoint.every is not None and self.best:
-            needed.add(int(self.best["epoch"]))
-        if self._restorable is not None and not is_restorable:
-            needed.add(self._restorable.epoch)
-        return sorted(needed - {epoch})
-
-    def _is_due(self, epoch: int, *, is_auto_due: bool) -> bool:
-        every = self.job.config.checkpoint.every
-        if epoch == 0:
-            return True
-        return is_auto_due if every == "auto" else every is not None and epoch % every == 0
-
-    def _checkpoint(self, taken: Snapshot) -> None:
-        """Write a checkpoint, first those that it needs, and remove what is no longer wanted."""
-        self.save_best()
-        wanted = {0, taken.epoch, self.best.get("epoch", 0)}
-        if self._restorable is not None:
-            self._write_checkpoint(self._restorable)
-            wanted.add(self._restorable.epoch)
-        self._write_checkpoint(taken)
-        if self.job.config.checkpoint.keep == "best":
-            for epoch in sorted(self._written - wanted):
-                self._written.remove(epoch)
-                checkpoint.remove(self.directory / "checkpoints" / checkpoint.name(epoch))
-                self.journal.write("pruned", path=f"checkpoints/{checkpoint.name(epoch)}")
-
-    def _write_checkpoint(self, taken: Snapshot) -> None:
-        epoch = taken.epoch
-        if epoch in self._written:
-            return
-        folder = self.directory / "checkpoints" / checkpoint.name(epoch)
-        self.journal.sync()  # or a power cut might leave a checkpoint of epochs that the journal has lost
-        checkpoint.write(folder, taken.arrays, {**self.identity, **taken.manifest})
-        self._written.add(epoch)
-        self.journal.write("artifact", path=f"checkpoints/{checkpoint.name(epoch)}")
-
-
-def run_tags(job: Job, threads: int, data_hash: str) -> dict[str, str]:
-    """Return the tags that every run begins with."""
-    return {
-        "nnlab.config_hash": job.config.config_hash(threads),
-        "nnlab.code_version": code_version(),
-        "nnlab.address": address(job.config, threads, data_hash),
-        "seed": str(job.config.seed),
-        **environment.git_tags(),
-    }
-
-
-def run_line(
-    job: Job, name: str, parent: str | None, run_id: str, threads: int, tags: Mapping[str, str]
-) -> dict[str, Any]:
-    """Return the fields of a journal's first line."""
-    tracking = job.config.tracking
-    return {
-        "run_id": run_id,
-        "name": name,
-        "experiment": job.config.experiment_name,
-        "parent": parent,
-        "user": environment.user(),
-        "tracking": tracking.model_dump(exclude={"target"}) if tracking.enabled else None,
-        "environment": {**environment.facts(), "blas_threads": threads},
-        "overrides": list(job.overrides),
-        "tags": dict(tags),
-    }

@@ -6,17 +6,17 @@ import traceback
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from nnlab import environment, memory, paths, pictures, resuming, snapshot
 from nnlab.build import Stack, build, stack_key
-from nnlab.build_network import network_outputs
 from nnlab.compose import Job
 from nnlab.config import params
 from nnlab.errors import NnlabError
 from nnlab.journal import NAME, Journal
 from nnlab.recorded_training import RecordedTraining, describe
-from nnlab.recorder import Recorder, run_line
+from nnlab.recorder import Recorder
+from nnlab.run_header import header, identity, run_line
 from nnlab.signals import sigterm_as_interrupt
 from nnlab.tracking import follower
 from nnlab.watcher import Outcome, Watcher
@@ -179,8 +179,8 @@ def _recorder(
         run.directory,
         run.name,
         of_all.parent,
-        _header(stack, replica),
-        _identity(stack, replica, of_all.threads),
+        header(stack, replica),
+        identity(stack, replica, of_all.threads),
         of_all.threads,
         of_all.tags,
         restores_best=stack.restores_best,
@@ -206,7 +206,7 @@ def _kill(recorders: Sequence[Recorder]) -> None:
     for recorder in recorders:
         details = None
         try:
-            recorder.save_best()
+            recorder.checkpoints.save_best()
             if len(recorders) == 1:  # nobody who presses Ctrl-C waits for the pictures of a whole stack
                 pictures.draw_curves(recorder)
         except Exception:  # the run is as it would be after a kill; the others are still to be closed
@@ -228,41 +228,3 @@ def _fail(run: _Run, recorders: Sequence[Recorder], of_all: _Circumstances, erro
     if of_all.watcher:
         of_all.watcher.ended(run.directory, outcome, run.job.config.training.epochs)
     return outcome
-
-
-def _header(stack: Stack, replica: int) -> dict[str, Any]:
-    """Return what a run's first line says of its data and length."""
-    data, plan = stack.dataset, stack.plan
-    return {
-        "dataset": {
-            "name": data.name,
-            "hash": data.data_hash,
-            "source": data.source,
-            "samples": len(data.y),
-            "features": data.features,
-            "classes": data.classes,
-            "parts": {name: part.size for name, part in stack.parts.items()},
-        },
-        "epochs": plan.budgets[replica] if plan.budgets else plan.epochs,
-        "eval_every": plan.eval_every,
-    }
-
-
-def _identity(stack: Stack, replica: int, threads: int) -> dict[str, Any]:
-    """Return what the manifests of all of a run's checkpoints say: what the network is, and of which run."""
-    config = stack.configs[replica]
-    node = config.to_dict()
-    return {
-        "seed": config.seed,
-        "network": {
-            "in_features": stack.dataset.features,
-            "out_features": network_outputs(config, stack.dataset),
-            "architecture": node["architecture"],
-            "activation": node["activation"],
-            "dtype": config.training.dtype,
-        },
-        "optimizer": node["optimizer"],
-        "schedule": node["schedule"],
-        "class_names": list(stack.dataset.class_names),
-        "config_hash": config.config_hash(threads),
-    }

@@ -215,7 +215,7 @@ def test_another_run_is_not_gone_on_with(
     if change == "config":
         one = job(*EVERYTHING, "seed=9")
     elif change == "code":
-        monkeypatch.setattr("nnlab.recorder.code_version", lambda: "other")
+        monkeypatch.setattr("nnlab.run_header.code_version", lambda: "other")
     else:
         text = path.read_text()
         path.write_text(text.replace(json.loads(text.splitlines()[0])["dataset"]["hash"], "0" * 64, 1))

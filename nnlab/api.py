@@ -10,9 +10,10 @@ import pandas as pd
 
 from nnlab import app, journal
 from nnlab.build import build
-from nnlab.comparison import compare, find_runs, frame
+from nnlab.comparison import compare
 from nnlab.compose import as_override
 from nnlab.errors import NnlabError
+from nnlab.frames import find_runs, frame
 from nnlab.network import Network, load
 from nnlab.saved_config import load_config
 from nnlab.sweep import resumption
@@ -51,7 +52,8 @@ def resume(directory: str | Path, *, retry_failed: bool = False) -> pd.DataFrame
     Raises:
         NnlabError: there is nothing that can be gone on with, or a run failed (its record is there all the same).
     """
-    resumption.resume(Path(directory), retry_failed=retry_failed)
+    directory = Path(directory).expanduser()
+    resumption.resume(directory, retry_failed=retry_failed)
     return frame(find_runs([directory]))
 
 

@@ -82,7 +82,7 @@ def task(composed: DictConfig) -> Outcome:
     """
     hydra_node = HydraConfig.get()
     if hydra_node.mode is RunMode.MULTIRUN:
-        return _job_of_sweep(Path(hydra_node.sweep.dir).resolve(), int(hydra_node.job.num))
+        return _job_of_sweep(Path(hydra_node.runtime.cwd, hydra_node.sweep.dir).resolve(), int(hydra_node.job.num))
     with open_dict(composed):
         composed.hydra = hydra_node
     job = job_from(composed)

@@ -16,7 +16,6 @@ import hashlib
 import io
 import json
 import math
-import os
 import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -25,7 +24,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nnlab import npy, regular_file
+from nnlab import atomic_file, npy, regular_file
 from nnlab.errors import NnlabError
 from nnlab.machine_memory import check_fits
 from nnlab.one_line import one_line
@@ -60,18 +59,18 @@ def write(folder: Path, arrays: Mapping[str, NDArray[Any]], manifest: Mapping[st
         for name, array in arrays.items():
             buffer = io.BytesIO()
             np.save(buffer, array, allow_pickle=False)
-            _write_synced(temporary / f"{name}.npy", buffer.getvalue())
+            atomic_file.write_synced(temporary / f"{name}.npy", buffer.getvalue())
             files[f"{name}.npy"] = {
                 "shape": list(array.shape),
                 "dtype": array.dtype.name,
                 "sha256": hashlib.sha256(buffer.getbuffer()).hexdigest(),
             }
         text = json.dumps({**manifest, "files": files}, indent=2, sort_keys=True).encode()
-        _write_synced(temporary / _MANIFEST, text)
-        _write_synced(temporary / _SEAL, hashlib.sha256(text).hexdigest().encode())
-        _sync_directory(temporary)
+        atomic_file.write_synced(temporary / _MANIFEST, text)
+        atomic_file.write_synced(temporary / _SEAL, hashlib.sha256(text).hexdigest().encode())
+        atomic_file.sync_directory(temporary)
         temporary.rename(folder)
-        _sync_directory(folder.parent)
+        atomic_file.sync_directory(folder.parent)
     except BaseException:
         for leftover in (temporary, folder):
             shutil.rmtree(leftover, ignore_errors=True)
@@ -209,20 +208,3 @@ def _check_names(folder: Path, names: Iterable[str]) -> None:
     for name in names:
         if Path(name).name != name or not name.endswith(".npy") or not name.isprintable():
             raise NnlabError(f"{folder}: {name!r} is not the name of a file in it")
-
-
-def _write_synced(path: Path, data: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync_directory(path: Path) -> None:
-    if os.name == "nt":  # Windows can't open a directory
-        return
-    fd = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

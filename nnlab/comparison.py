@@ -14,14 +14,13 @@ from numpy.typing import NDArray
 from nnlab import findings, paths
 from nnlab.errors import NnlabError
 from nnlab.frames import find_entries, tabulate, varied_params
-from nnlab.frames import find_runs as find_runs
-from nnlab.frames import frame as frame
 from nnlab.paired_tests import MOST_SETTINGS, Samples, paired_tests, seed_means, t_interval
 
 _SPLITS = ("test", "val", "train")  # the first that a run has
 _LOWER_IS_BETTER = ("loss", "seconds", "epoch", "penalty")
 
 
+@np.errstate(over="ignore", invalid="ignore")  # a loss that diverged may have squares that overflow
 def compare(
     *where: str | Path,
     experiment: str | None = None,
@@ -108,7 +107,7 @@ def compare(
 
 def _read(filter: str | None, experiment: str | None, where: Sequence[str | Path]) -> pd.DataFrame:  # noqa: A002
     if filter is None:
-        return tabulate(find_entries(where, experiment))
+        return tabulate(*find_entries(where, experiment))
     from nnlab.tracking.search import search  # imports mlflow: two seconds
 
     return tabulate(search(paths.outputs_dir(), filter, experiment))

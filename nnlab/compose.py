@@ -47,7 +47,7 @@ class Job:
         config: validated.
         choices: group -> name of the choice.
         overrides: as given on the command line.
-        directory: the run's own.
+        directory: the run's own, absolute.
     """
 
     config: Config
@@ -139,10 +139,10 @@ def check_choice(override: Override) -> None:
 
 def _directory(hydra: DictConfig) -> Path:
     if hydra.runtime.get("output_dir"):  # Hydra has made it
-        return Path(str(hydra.runtime.output_dir))
+        return Path(str(hydra.runtime.output_dir)).resolve()
     if hydra.mode is RunMode.MULTIRUN:
-        return Path(str(hydra.sweep.dir)) / str(hydra.sweep.subdir)
-    return Path(str(hydra.run.dir))
+        return Path(str(hydra.sweep.dir), str(hydra.sweep.subdir)).resolve()
+    return Path(str(hydra.run.dir)).resolve()
 
 
 @contextmanager

@@ -81,6 +81,8 @@ def amount(test: dict[str, Any], result: pd.DataFrame) -> str:
     size, half = scale * abs(test["difference"]), scale * (test["high"] - test["low"]) / 2
     if half == 0:
         return f"{size:.1f}{unit}" if is_accuracy else f"{size:.4g}"
+    if not math.isfinite(size + half):
+        return f"{size:.4g} \N{PLUS-MINUS SIGN} {half:.2g}{unit}"
     return f"{_rounded(size, half)}{unit}"
 
 

@@ -6,7 +6,7 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -20,6 +20,13 @@ _NOT_COMPARED_GROUPS = ("tracking", "checkpoint")
 _RERUN = "nnlab.reproduces"  # tag of a run that `nnlab reproduce` trained again: no further sample of its seed
 
 
+class Found(NamedTuple):
+    """Runs that were looked for, and what a reader should know of those that are missing."""
+
+    entries: list[Entry]
+    notes: list[str]
+
+
 def frame(directories: Iterable[Path]) -> pd.DataFrame:
     """Return one row a run: directory, name, experiment, status, reason, its params and the last of each metric.
 
@@ -31,8 +38,11 @@ def frame(directories: Iterable[Path]) -> pd.DataFrame:
     return tabulate(index.entries(list(directories)))
 
 
-def tabulate(entries: Iterable[Entry]) -> pd.DataFrame:
-    """Return the same of entries; sweeps' own, and those of runs that were killed before they began, are left out."""
+def tabulate(entries: Iterable[Entry], notes: Sequence[str] = ()) -> pd.DataFrame:
+    """Return the same of entries; sweeps' own, and those of runs that were killed before they began, are left out.
+
+    ``attrs["notes"]`` has the notes, and what could make runs differ beside their settings.
+    """
     rows: list[dict[str, Any]] = []
     params: dict[str, None] = {}
     trained = [entry for entry in entries if isinstance(entry.run.get("dataset"), dict)]
@@ -52,7 +62,7 @@ def tabulate(entries: Iterable[Entry]) -> pd.DataFrame:
         )
     table = pd.DataFrame(rows)
     table.attrs["params"] = list(params)
-    table.attrs["notes"] = _notes(trained)
+    table.attrs["notes"] = [*notes, *_notes(trained)]
     return table
 
 
@@ -66,38 +76,39 @@ def find_runs(where: Sequence[str | Path] = (), experiment: str | None = None) -
         experiment: only the runs of this experiment.
 
     Raises:
-        NnlabError: a directory holds no run, or there is none at all.
+        NnlabError: a directory holds no run, there is none at all, or none whose journal can be read.
     """
-    return [entry.directory for entry in find_entries(where, experiment)]
+    return [entry.directory for entry in find_entries(where, experiment).entries]
 
 
-def find_entries(where: Sequence[str | Path], experiment: str | None) -> list[Entry]:
+def find_entries(where: Sequence[str | Path], experiment: str | None) -> Found:
     """Return the entries of the same runs."""
+    notes: list[str] = []
     if where:
-        found = dict.fromkeys(directory for given in where for directory in _below(Path(given).resolve()))
-        entries = index.entries(list(found))
-        matching = [entry for entry in entries if experiment in (None, entry.run.get("experiment"))]
+        directories = _given([Path(given).resolve() for given in where], notes)
     else:
         outputs = paths.outputs_dir()
         directories = runs.find(outputs)
         if not directories:
             raise NnlabError(f"there are no runs in {outputs} yet: `nnlab train` makes one")
-        entries = index.entries(directories)
-        if experiment is None:
-            newest = max(entries, key=lambda entry: (entry.directory / journal.NAME).stat().st_mtime)
-            experiment = newest.run.get("experiment")
-        matching = [entry for entry in entries if experiment in (None, entry.run.get("experiment"))]
+    entries, problems = index.readable(directories)
+    if not entries:
+        raise problems[0]
+    notes += [f"left out: {problem}" for problem in problems]
+    begun = [entry for entry in entries if "experiment" in entry.run]
+    if begun and experiment is None and not where:
+        newest = max(begun, key=lambda entry: (entry.directory / journal.NAME).stat().st_mtime)
+        experiment = newest.run["experiment"]
+    matching = [entry for entry in entries if experiment in (None, entry.run.get("experiment"))]
+    if not where:
         matching = [entry for entry in matching if _RERUN not in entry.tags] or matching
     if not matching:
-        known = (
-            ", ".join(sorted({str(entry.run["experiment"]) for entry in entries if "experiment" in entry.run}))
-            or "none"
-        )
+        known = ", ".join(sorted({str(entry.run["experiment"]) for entry in begun})) or "none"
         raise NnlabError(
             f"no run of experiment {experiment!r} in the outputs root; choose from {known}, or ask the MLflow store: "
             f"nnlab compare --experiment {experiment} --filter \"attributes.status = 'FINISHED'\""
         )
-    return matching
+    return Found(matching, notes)
 
 
 def varied_params(table: pd.DataFrame) -> list[str]:
@@ -118,17 +129,35 @@ def _is_explained(table: pd.DataFrame, name: str, others: list[str]) -> bool:
     return any((table.groupby(parent, dropna=False)[name].nunique(dropna=False) <= 1).all() for parent in parents)
 
 
-def _below(directory: Path) -> list[Path]:
-    """Return the runs of a sweep, those elsewhere that it refers to too; or the run itself."""
-    below = sorted(directory.glob(f"*/{journal.NAME}"), key=lambda each: (len(each.parent.name), each))
-    found = [each.parent for each in below]
-    if (directory / "sweep.json").is_file():
-        from nnlab.sweep import frozen
+def _given(directories: Sequence[Path], notes: list[str]) -> list[Path]:
+    """Return the runs of sweeps, those elsewhere that these refer to too, or the runs themselves; each once."""
+    found: dict[Path, None] = {}
+    for directory in directories:
+        below, referred = _below(directory)
+        there = [path for path in referred if _has_run(path)]
+        if gone := len(referred) - len(there):
+            notes.append(f"runs that {directory.name} refers to and that are gone: {gone}")
+        if not below and not there and (gone or not _has_run(directory)):
+            missing = ", and those that it refers to are gone" if gone else " and no sweep"
+            raise NnlabError(f"{directory} holds no run{missing}")
+        found |= dict.fromkeys([*below, *there] or [directory])
+    return list(found)
 
-        found += [path for path in frozen.referred(directory) if (path / journal.NAME).is_file()]
-    if not found and not (directory / journal.NAME).is_file():
-        raise NnlabError(f"{directory} holds no run and no sweep")
-    return found or [directory]
+
+def _below(directory: Path) -> tuple[list[Path], list[Path]]:
+    """Return the runs of a sweep, and those elsewhere that it refers to, be they still there or not."""
+    journals = sorted(directory.glob(f"*/{journal.NAME}"), key=lambda each: (len(each.parent.name), each))
+    below = dict.fromkeys(each.parent for each in journals)
+    if not (directory / "sweep.json").is_file():
+        return list(below), []
+    from nnlab.sweep import frozen
+
+    below |= dict.fromkeys(path for path in frozen.directories(directory) if _has_run(path))
+    return list(below), frozen.referred(directory)
+
+
+def _has_run(directory: Path) -> bool:
+    return (directory / journal.NAME).is_file()
 
 
 def _notes(entries: Sequence[Entry]) -> list[str]:

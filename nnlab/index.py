@@ -25,7 +25,6 @@ NAME = "index.db"
 _VERSION = 1  # of what a row holds; another one's rows are thrown away
 _AT_ONCE = 500  # rows asked for in one query; sqlite takes at most 999 variables
 _WAIT_SECONDS = 2.0  # for another process's lock
-_DIED = "the process died without closing the run"
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 _Key = tuple[int, int]  # size in bytes and time of change in ns of a journal
@@ -68,15 +67,28 @@ def entries(directories: Sequence[Path]) -> list[Entry]:
     Raises:
         NnlabError: a directory holds no run, or its journal is damaged.
     """
+    found, problems = readable(directories)
+    if problems:
+        raise problems[0]
+    return found
+
+
+def readable(directories: Sequence[Path]) -> tuple[list[Entry], list[NnlabError]]:
+    """Return the same of those runs that can be read, and what is wrong with each of the others."""
     wanted = [os.path.abspath(directory) for directory in directories]  # noqa: PTH100 - thousands of them
     outputs = paths.outputs_dir()
     with _opened(outputs) as cache:
         known = _known(cache, outputs / NAME, wanted) if cache else {}
         read: _Rows = {}
-        found = [_entry(Path(name), known, read) for name in wanted]
+        found, problems = [], []
+        for name in wanted:
+            try:
+                found.append(_entry(Path(name), known, read))
+            except NnlabError as error:
+                problems.append(error)
         if cache and read:
             _keep(cache, outputs / NAME, read)
-    return found
+    return found, problems
 
 
 def _entry(directory: Path, known: _Rows, read: _Rows) -> Entry:
@@ -92,7 +104,7 @@ def _entry(directory: Path, known: _Rows, read: _Rows) -> Entry:
         fields = _fields(directory)
         read[str(directory)] = now, fields
     if fields["status"] == "RUNNING" and not is_alive:
-        return Entry(directory, **{**fields, "status": "KILLED", "reason": _DIED})
+        return Entry(directory, **{**fields, "status": "KILLED", "reason": journal.DIED})
     return Entry(directory, **fields)
 
 

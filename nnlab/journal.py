@@ -33,6 +33,7 @@ from nnlab import locks
 from nnlab.errors import NnlabError
 
 NAME = "journal.jsonl"
+DIED = "the process died without closing the run"
 
 _KEYS = {
     "run": ("run_id",),
@@ -280,5 +281,5 @@ def replay(directory: Path, *, is_dead: bool = True) -> Record:
     for event, _ in read_events(directory / NAME):
         record.add(event)
     if record.status == "RUNNING" and is_dead:
-        record.status, record.reason = "KILLED", "the process died without closing the run"
+        record.status, record.reason = "KILLED", DIED
     return record

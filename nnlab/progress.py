@@ -34,7 +34,7 @@ class Progress:
         self._bar: Bar | None = None
         if self.console.is_terminal:
             columns = (
-                TextColumn("{task.description}"),
+                TextColumn("{task.description}", markup=False),
                 BarColumn(bar_width=24),
                 MofNCompleteColumn(),
                 TextColumn("{task.fields[numbers]}"),

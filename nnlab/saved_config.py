@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from nnlab import regular_file
-from nnlab.config import Config, validate
+from nnlab.config import GROUPS, Config, validate
 from nnlab.errors import NnlabError
 from nnlab.one_line import one_line
 
@@ -19,6 +19,8 @@ MAX_BYTES, MAX_NODES, MAX_DEPTH = 1_000_000, 10_000, 20
 MAX_TEXT = 4096  # characters of one value: a path may have so many
 MAX_INTEGER = 2**128  # a seed may have so many bits
 _LONGEST_KEY, _LONGEST_NUMBER = 200, 200  # characters
+_MOST_THREADS = 1024
+_CHOICE = re.compile(r"[\w./-]{1,200}")
 _CONTROL = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029]")  # all but the tab, which separates columns
 
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's is the faster one, and not everywhere
@@ -71,6 +73,36 @@ def check_config(node: dict[str, Any], where: str, trusted: Collection[str] = ()
     except NnlabError as error:
         raise NnlabError(one_line(f"{where}: {error}")) from error
     return config
+
+
+def recorded_choices(params: Mapping[str, Any], config: Config) -> dict[str, str]:
+    """Return the groups' choices by name, as a run recorded them; what is no name of a choice is left out.
+
+    Args:
+        params: that the run recorded.
+        config: of the run.
+    """
+    places = [*GROUPS, *config.components(), "experiment"]
+    recorded = {place: str(params[place]) for place in places if place in params}
+    return {place: name for place, name in recorded.items() if _CHOICE.fullmatch(name)}
+
+
+def used_threads(params: Mapping[str, Any]) -> int | None:
+    """Return the BLAS threads that a run had, None if they are not recorded.
+
+    Args:
+        params: that the run recorded; as text where they come from MLflow.
+
+    Raises:
+        NnlabError: it is no number of threads.
+    """
+    threads = params.get("training.blas_threads")
+    if threads is None:
+        return None
+    shown = str(threads)[:20]
+    if not shown.isdecimal() or not 1 <= int(shown) <= _MOST_THREADS:
+        raise NnlabError(f"its param training.blas_threads={shown!r} is no number of threads")
+    return int(shown)
 
 
 def load_yaml(path: Path) -> dict[str, Any]:

@@ -145,7 +145,7 @@ def _interval(row: Mapping[Any, Any], decimals: int) -> str:
 def _decimals(result: pd.DataFrame) -> int:
     """Return how many decimals to show: four of an accuracy, of other metrics those that give four figures."""
     largest = float(result["mean"].abs().max())
-    if result.attrs["metric"].endswith("accuracy") or not largest > 0:
+    if result.attrs["metric"].endswith("accuracy") or not 0 < largest < math.inf:
         return 4
     return min(12, max(0, 3 - math.floor(math.log10(largest))))
 

@@ -1,6 +1,8 @@
 """Comparison of runs, from journals written by hand."""
 
 import json
+import os
+import shutil
 import statistics
 from pathlib import Path
 from typing import Any
@@ -12,8 +14,9 @@ from scipy import stats
 
 from nnlab import findings
 from nnlab.cli import main
-from nnlab.comparison import compare, find_runs, frame
+from nnlab.comparison import compare
 from nnlab.errors import NnlabError
+from nnlab.frames import find_runs, frame
 from nnlab.journal import Journal
 from nnlab.tables import as_text
 
@@ -243,6 +246,50 @@ def test_a_sweeps_runs_are_also_those_that_it_refers_to(sweep: Path, outputs: Pa
     jobs = [{"stands": str(sweep / "0")}, {"stands": None}, {"stands": str(outputs / "gone")}]
     (second / "sweep.json").write_text(json.dumps({"version": 1, "jobs": jobs}))
     assert find_runs([second]) == [second / "1", sweep / "0"]
+
+
+def test_runs_that_a_sweep_refers_to_and_that_are_gone_are_noted(sweep: Path, outputs: Path) -> None:
+    second = outputs / "sweeps" / "second"
+    write_run(second / "1", {"activation": "elu", "seed": 0}, 0.7)
+    jobs = [{"stands": str(place)} for place in (sweep / "0", outputs / "gone", outputs / "too")]
+    (second / "sweep.json").write_text(json.dumps({"version": 1, "jobs": jobs}))
+    table = compare(second)
+    assert table.attrs["notes"] == ["runs that second refers to and that are gone: 2"]
+    assert table["n"].sum() == 2
+    shutil.rmtree(second / "1")
+    shutil.rmtree(sweep)
+    with pytest.raises(NnlabError, match="holds no run, and those that it refers to are gone"):
+        compare(second)
+
+
+def test_jobs_may_lie_deeper_or_outside(outputs: Path) -> None:
+    sweep = outputs / "sweeps" / "s"
+    places = [sweep / "wine" / "1", sweep / "0", outputs / "far", sweep / "wine" / "0"]
+    jobs = [{"directory": str(place)} for place in (*places, sweep / "not" / "begun")] + [{"directory": None}]
+    for seed, place in enumerate(places):
+        write_run(place, {"seed": seed}, 0.5)
+    (sweep / "sweep.json").write_text(json.dumps({"version": 1, "jobs": jobs}))
+    assert find_runs([sweep]) == [places[1], places[0], *places[2:]]
+
+
+def test_a_damaged_journal_is_left_out_and_named(sweep: Path, outputs: Path) -> None:
+    (sweep / "0" / "journal.jsonl").write_text("nonsense\n")
+    for table in (compare(sweep), compare(experiment="e"), compare()):
+        (note,) = table.attrs["notes"]
+        assert note.startswith(f"left out: {sweep / '0' / 'journal.jsonl'} is damaged")
+        assert table["n"].sum() == 4
+    with pytest.raises(NnlabError, match="is damaged"):
+        compare(sweep / "0")
+
+
+def test_a_journal_that_has_only_begun_says_nothing_about_the_newest_experiment(outputs: Path) -> None:
+    for seed, (name, experiment) in enumerate((("a", "old"), ("b", "new"), ("c", "none"))):
+        directory = write_run(outputs / "runs" / name, {"seed": seed}, 0.5 + seed / 10, experiment=experiment)
+        os.utime(directory / "journal.jsonl", (1000 + seed, 1000 + seed))
+    (directory / "journal.jsonl").write_text("")
+    assert list(compare()["mean"]) == [0.6]
+    with pytest.raises(NnlabError, match="choose from new, old"):
+        compare(experiment="none")
 
 
 def test_an_experiment_that_only_the_store_may_have_says_how(sweep: Path) -> None:

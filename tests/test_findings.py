@@ -172,6 +172,11 @@ def test_a_difference_never_looks_smaller_than_its_interval(spread: float) -> No
     assert size > half > 0
 
 
+def test_a_loss_whose_spread_is_out_of_range_is_said_all_the_same() -> None:
+    said = words(result({"relu": [1e200, 3e200], "tanh": [1e200, 9e200]}, metric="final/test_loss"))
+    assert "relu is ahead by 3e+200 ± inf" in said
+
+
 def test_labels() -> None:
     assert labels(pd.DataFrame({"activation": ["relu", "tanh"]})) == ["relu", "tanh"]
     assert labels(pd.DataFrame({"optimizer.lr": [0.1, 1e-5]})) == ["lr=0.1", "lr=1e-05"]

@@ -132,6 +132,16 @@ def test_what_is_no_run_or_damaged_is_named(run: Path, outputs: Path) -> None:
         index.entries([run])
 
 
+def test_what_is_damaged_spares_the_others(run: Path, outputs: Path) -> None:
+    other = outputs / "runs" / "b"
+    begin(other).close("FINISHED")
+    (run / "journal.jsonl").write_text("nonsense\n")
+    found, problems = index.readable([outputs / "nothing", other, run])
+    assert [entry.directory for entry in found] == [other]
+    assert ["holds no run" in str(problems[0]), "is damaged" in str(problems[1]), len(problems)] == [True, True, 2]
+    assert list(cached(outputs)) == [str(other)]
+
+
 @pytest.mark.parametrize(
     "line",
     [

@@ -43,6 +43,14 @@ def test_a_terminal_gets_a_bar_with_numbers_speed_and_time_left() -> None:
     assert "0:00:00" in text
 
 
+def test_a_title_that_looks_like_markup_is_shown_as_it_is() -> None:
+    console = Console(file=io.StringIO(), force_terminal=True, width=160)
+    with Progress("training.diagnostics=[grad_norm] [/x]", console=console) as progress:
+        progress.epoch(result(1), 1)
+    assert isinstance(console.file, io.StringIO)
+    assert "training.diagnostics=[grad_norm] [/x]" in console.file.getvalue()
+
+
 def test_without_a_validation_part_the_training_batches_are_shown() -> None:
     console = Console(file=io.StringIO())
     train_only = EpochResult(1, 1, {"train/loss": np.array([3e7]), "train/accuracy": np.array([0.125])})

@@ -17,7 +17,7 @@ from nnlab.build import build
 from nnlab.cli import main
 from nnlab.config import GROUPS, Config
 from nnlab.errors import NnlabError
-from nnlab.saved_config import MAX_BYTES, check_plain, load_config, load_yaml
+from nnlab.saved_config import MAX_BYTES, check_plain, load_config, load_yaml, recorded_choices, used_threads
 from tests.jobs import job
 
 TANH = "nnlab.nn.activations.Tanh"
@@ -397,3 +397,22 @@ def test_the_estimate_draws_and_follows_nothing() -> None:
     fresh = {"1.running_mean": 0.0, "1.running_var": 1.0}
     assert all((stack.network.state_dict()[name] == value).all() for name, value in fresh.items())
     assert stack.streams[0].dropout.random() == build([config]).streams[0].dropout.random()
+
+
+def test_choices_that_were_recorded_are_taken_where_they_are_names(good: Config) -> None:
+    names = {"activation": "mine/relu-2", "initializer.bias": "zeros", "experiment": "wine_seeds.v1"}
+    no_names = {"dataset": "a b", "loss": "x" * 201, "optimizer": "", "schedule": "${oc.env:HOME}"}
+    no_places = {"seed": 3, "optimizer.lr": 0.1, "hydra/launcher": "basic"}
+    found = recorded_choices({**names, **no_names, **no_places}, good)
+    assert found == names
+
+
+@pytest.mark.parametrize("recorded", [0, -1, 1025, 1.0, True, "", "null", "1e3", "0x10", [1], "9" * 5000])
+def test_what_is_no_number_of_threads_is_refused(recorded: object) -> None:
+    with pytest.raises(NnlabError, match="is no number of threads"):
+        used_threads({"training.blas_threads": recorded})
+
+
+@pytest.mark.parametrize(("recorded", "threads"), [(1, 1), ("16", 16), (1024, 1024), (None, None)])
+def test_threads_are_read_from_a_journal_and_from_a_store(recorded: object, threads: int | None) -> None:
+    assert used_threads({"training.blas_threads": recorded}) == threads

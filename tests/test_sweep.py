@@ -87,12 +87,24 @@ def test_an_interrupted_sweep_is_killed_and_its_finished_runs_stand(
     assert not (directory / "2").exists()
 
 
+def test_a_relative_directory_is_below_the_current_one(outputs: Path) -> None:
+    directory = app.train(["-m", "seed=0,1", "hydra.sweep.dir=my/sweep", *QUICK])
+    assert directory == Path("my/sweep").absolute()
+    assert [journal.read(directory / number).status for number in "01"] == ["FINISHED"] * 2
+    assert journal.read(directory).status == "FINISHED"
+
+
+def test_no_job_gets_the_directory_of_the_sweep(outputs: Path) -> None:
+    with pytest.raises(NnlabError, match=r"hydra.sweep.subdir gives it the directory of the sweep, "):
+        app.train(["-m", "seed=1,2", "hydra.sweep.subdir=.", *QUICK])
+
+
 def test_jobs_that_would_share_a_directory_are_refused(outputs: Path) -> None:
     with pytest.raises(NnlabError, match="1 of 2 jobs failed"):
         app.train(["-m", "seed=1,2", "hydra.sweep.subdir=x", *QUICK])
     assert journal.read(sweep_of(outputs) / "x").params["seed"] == 1
     refused = journal.read(sweep_of(outputs)).params["sweep.refused"]
-    assert refused.startswith("job 1 (seed=2): hydra.sweep.subdir gives it the directory of another job")
+    assert refused.startswith("job 1 (seed=2): hydra.sweep.subdir gives it the directory of job 0, ")
 
 
 def test_the_parents_journal_says_what_was_asked_for(outputs: Path) -> None:

@@ -30,6 +30,12 @@ def compared(metric: str = METRIC, factor: float = 1.0) -> pd.DataFrame:
     return compare(metric=metric, runs=runs)
 
 
+def test_a_mean_that_is_out_of_range_is_shown_all_the_same() -> None:
+    result = compared("final/test_loss", factor=1.79e308)
+    assert "| a\\|b_c | inf |" in as_text(result, "markdown")
+    print_comparison(result)
+
+
 def test_csv_has_every_digit() -> None:
     result = compared()
     rows = list(csv.DictReader(io.StringIO(as_text(result, "csv"))))

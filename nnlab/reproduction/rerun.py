@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Collection
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +11,7 @@ from tempfile import TemporaryDirectory
 from nnlab import checkpoint, compose, environment, journal, paths, runner
 from nnlab.build import build
 from nnlab.compose import Job
-from nnlab.config import GROUPS, Config
+from nnlab.config import Config
 from nnlab.errors import NnlabError
 from nnlab.one_line import one_line
 from nnlab.output import say
@@ -23,15 +22,12 @@ from nnlab.reproduction.difference import compare_checkpoints, compare_numbers
 from nnlab.reproduction.past import Past
 from nnlab.reproduction.predictions import changed_predictions, load_checkpoint
 from nnlab.reproduction.run_report import RunRef, RunReport, judge, print_report, to_json
-from nnlab.saved_config import load_config
+from nnlab.saved_config import load_config, recorded_choices, used_threads
 from nnlab.tracking import runs, store
 
 __all__ = ["print_report", "reproduce_run", "to_json"]
 
 FILE = "reproduction.json"
-
-_MOST_THREADS = 1024
-_CHOICE = re.compile(r"[\w./-]{1,200}")
 
 
 def reproduce_run(
@@ -58,7 +54,8 @@ def reproduce_run(
     with TemporaryDirectory(prefix="nnlab-") as folder:
         old = lookup.find(what, Path(folder))
         config, config_hash, notes = _config(old, trusted, Path(folder))
-        job = Job(config, _choices(old, config), old.overrides, paths.outputs_dir() / "runs" / compose.stamp())
+        directory = paths.outputs_dir() / "runs" / compose.stamp()
+        job = Job(config, recorded_choices(old.params, config), old.overrides, directory)
         _check(job, old)
         with environment.blas_threads(config.training.blas_threads) as threads:
             now = circumstances.current(threads)
@@ -104,12 +101,12 @@ def _config(old: Past, trusted: Collection[str], folder: Path) -> tuple[Config, 
     except NnlabError as error:
         made = f"; the run was made by commit {old.commit}" if old.commit else ""
         raise NnlabError(f"{error}{made}") from error
-    threads = old.params.get("training.blas_threads", config.training.blas_threads)
-    if not str(threads).isdecimal() or not 1 <= int(str(threads)) <= _MOST_THREADS:
-        raise NnlabError(f"{old.shown}: its param training.blas_threads={str(threads)[:20]!r} is no number of threads")
-    training = config.training.model_copy(update={"blas_threads": int(str(threads))})
+    threads = used_threads({"training.blas_threads": config.training.blas_threads, **old.params})
+    if threads is None:
+        raise NnlabError(f"{old.shown}: it is not recorded how many BLAS threads it had")
+    training = config.training.model_copy(update={"blas_threads": threads})
     config = config.model_copy(update={"training": training})
-    config_hash = config.config_hash(int(str(threads)))
+    config_hash = config.config_hash(threads)
     given = config.initializer.from_
     if given is None or Path(given).expanduser().is_dir():
         return config, config_hash, []
@@ -123,13 +120,6 @@ def _config(old: Past, trusted: Collection[str], folder: Path) -> tuple[Config, 
     initializer = config.initializer.model_copy(update={"from_": str(old.folder(0))})
     note = f"initializer.from={given} is gone: the checkpoint of epoch 0 has the same numbers and was used instead"
     return config.model_copy(update={"initializer": initializer}), config_hash, [note]
-
-
-def _choices(old: Past, config: Config) -> dict[str, str]:
-    """Return the groups' choices by name, as the old run recorded them."""
-    places = [*GROUPS, *config.components(), "experiment"]
-    recorded = {place: str(old.params[place]) for place in places if place in old.params}
-    return {place: name for place, name in recorded.items() if _CHOICE.fullmatch(name)}
 
 
 def _check(job: Job, old: Past) -> None:

@@ -7,11 +7,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from nnlab import comparison, figures, findings, index, tables
+from nnlab import comparison, figures, findings, frames, index, tables
 from nnlab.journal import NAME, Journal
 from nnlab.sweep import pictures
-
-_TAG = 5000  # characters that MLflow surely takes in one
+from nnlab.tracking.limits import MAX_TAG
 
 
 def conclude(directory: Path, children: Sequence[Path], journal: Journal, swept: Sequence[str]) -> pd.DataFrame | None:
@@ -30,7 +29,7 @@ def conclude(directory: Path, children: Sequence[Path], journal: Journal, swept:
     Returns:
         the comparison that it rests on; None where no run has finished.
     """
-    runs = comparison.frame([child for child in children if (child / NAME).is_file()])
+    runs = frames.frame([child for child in children if (child / NAME).is_file()])
     if runs.empty or not (runs["status"] == "FINISHED").any():
         return None
     result = comparison.compare(runs=runs)
@@ -63,7 +62,7 @@ def best_run(runs: pd.DataFrame) -> tuple[Path, str]:
     part: the test part chooses nothing, or its figures would be no test any more.
 
     Args:
-        runs: a row a run, as of ``comparison.frame``; one at least has finished.
+        runs: a row a run, as of ``frames.frame``; one at least has finished.
     """
     finished = runs[runs["status"] == "FINISHED"]
     part = "val" if "final/val_accuracy" in finished and finished["final/val_accuracy"].notna().any() else "train"
@@ -74,4 +73,4 @@ def best_run(runs: pd.DataFrame) -> tuple[Path, str]:
 
 def _cut(text: str) -> str:
     """Return as many whole lines of a text as a tag holds."""
-    return text if len(text) <= _TAG else text[: text.rindex("\n", 0, _TAG)]
+    return text if len(text) <= MAX_TAG else text[: text.rindex("\n", 0, MAX_TAG)]

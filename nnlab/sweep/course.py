@@ -13,13 +13,14 @@ from nnlab.index import Entry
 from nnlab.journal import Journal
 from nnlab.mirroring import wait_until_mirrored
 from nnlab.output import say
+from nnlab.signals import sigterm_as_interrupt
 from nnlab.sweep import tables
 from nnlab.sweep.parent import open_parent
 from nnlab.sweep.plan import Sweep
+from nnlab.tracking.limits import MAX_TAG
 
-_LONGEST = 5000  # characters of a param or tag
 
-
+@sigterm_as_interrupt()
 def run(sweep: Sweep, train: Callable[[str], object]) -> None:
     """Let a sweep's jobs be trained, conclude from them, close its record, and wait until all is in MLflow.
 
@@ -92,7 +93,7 @@ def _open(sweep: Sweep) -> Journal:
     asked: dict[str, Any] = {
         "sweep.overrides": " ".join(sweep.given),
         "sweep.jobs": len(sweep.planned),
-        "sweep.refused": refused[:_LONGEST] or None,
+        "sweep.refused": refused[:MAX_TAG] or None,
     }
     if stand:
         asked["sweep.finished_before"] = len(stand)
@@ -119,7 +120,7 @@ def _referred(stand: dict[int, Path]) -> str:
     found = index.entries(list(stand.values()))
     each = [f"{number}={entry.run['run_id']}" for number, entry in zip(stand, found, strict=True)]
     kept = " ".join(each)
-    return kept if len(kept) <= _LONGEST else f"{kept[: kept.rindex(' ', 0, _LONGEST)]} ..."
+    return kept if len(kept) <= MAX_TAG else f"{kept[: kept.rindex(' ', 0, MAX_TAG)]} ..."
 
 
 def config(sweep: Sweep) -> Config:

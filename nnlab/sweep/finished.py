@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from nnlab import checkpoint, index
 from nnlab.address import address
 from nnlab.errors import NnlabError
-from nnlab.index import Entry
 from nnlab.sweep.plan import Planned
 from nnlab.tracking import runs
 
@@ -41,19 +39,11 @@ def refer(planned: Sequence[Planned], outputs: Path) -> list[Planned]:
 def find(outputs: Path) -> dict[str, list[Path]]:
     """Return the directories of the finished runs by their addresses, the oldest first."""
     found: dict[str, list[Path]] = {}
-    for entry in _entries(runs.find(outputs)):
+    entries, _ = index.readable(runs.find(outputs))  # one whose journal is damaged can't count
+    for entry in entries:
         if entry.status == "FINISHED" and TAG in entry.tags:
             found.setdefault(entry.tags[TAG], []).append(entry.directory)
     return found
-
-
-def _entries(directories: Sequence[Path]) -> Iterable[Entry]:
-    try:
-        yield from index.entries(directories)
-    except NnlabError:  # one of the journals is damaged: it can't count, the others can
-        for directory in directories:
-            with suppress(NnlabError):
-                yield from index.entries([directory])
 
 
 def _is_whole(directory: Path) -> bool:

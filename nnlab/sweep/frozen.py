@@ -7,6 +7,7 @@ nothing.
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
@@ -88,33 +89,56 @@ def job(directory: Path, number: int) -> Planned:
     return _planned(directory, hydra, file.jobs[number], lambda node, _: validate(node))
 
 
-def referred(directory: Path) -> list[Path]:
-    """Return the directories of the finished runs elsewhere that a sweep refers to; none of what is no sweep.
+def directories(directory: Path) -> list[Path]:
+    """Return the directories of a sweep's jobs, those that can run, begun or not; none of what is no sweep.
 
     Raises:
         NnlabError: its plan is damaged.
     """
+    return _places(directory, "directory")
+
+
+def referred(directory: Path) -> list[Path]:
+    """Return the directories of the finished runs elsewhere that a sweep refers to, be they still there or not.
+
+    Raises:
+        NnlabError: its plan is damaged.
+    """
+    return _places(directory, "stands")
+
+
+def _places(directory: Path, key: str) -> list[Path]:
+    """Return the paths that a plan has under a key of its jobs, its form unchecked, as that takes long."""
     if not (directory / NAME).exists():
         return []
     jobs = plan_file.parse(directory / NAME).get("jobs")
-    found = [each.get("stands") for each in jobs if isinstance(each, dict)] if isinstance(jobs, list) else []
-    return [Path(stands) for stands in found if isinstance(stands, str) and stands.isprintable()]
+    found = [each.get(key) for each in jobs if isinstance(each, dict)] if isinstance(jobs, list) else []
+    return [_absolute(path, directory) for path in found if isinstance(path, str) and path.isprintable()]
+
+
+def _relative(path: Path, root: Path) -> str:
+    """Return a path as it is from a sweep's directory, for both may be moved together."""
+    try:
+        return Path(os.path.relpath(path, root)).as_posix()
+    except ValueError:  # on another drive of Windows
+        return str(path)
+
+
+def _absolute(path: str, root: Path) -> Path:
+    return Path(os.path.normpath(root / path))
 
 
 def _entry(each: Planned, root: Path, position: dict[int, int]) -> JobEntry:
-    job, composed, directory = each.job, each.composed, None
-    if job is not None:
-        is_below = job.directory.is_relative_to(root)
-        directory = job.directory.relative_to(root).as_posix() if is_below else str(job.directory)
+    job, composed = each.job, each.composed
     return JobEntry(
         number=each.number,
         name=each.name,
         overrides=list(each.overrides),
-        directory=directory,
+        directory=_relative(job.directory, root) if job else None,
         choices=job.choices if job else {},
         config=job.config.to_dict() if job else None,
         problem=each.problem,
-        stands=None if each.stands is None else str(each.stands),
+        stands=None if each.stands is None else _relative(each.stands, root),
         data_hash=each.data_hash,
         hydra=position[id(composed.hydra)] if composed else None,
         raw=dict(composed.raw) if composed else {},
@@ -132,14 +156,14 @@ def _planned(directory: Path, hydra: Sequence[dict[str, Any]], each: JobEntry, c
     job = None
     if each.problem is None and each.config is not None and each.directory is not None:
         config = check(each.config, f"job {each.number}")
-        job = Job(config, each.choices, tuple(each.overrides), directory / each.directory)
+        job = Job(config, each.choices, tuple(each.overrides), _absolute(each.directory, directory))
     return Planned(
         number=each.number,
         overrides=tuple(each.overrides),
         name=each.name,
         job=job,
         problem=each.problem,
-        stands=None if each.stands is None else Path(each.stands),
+        stands=None if each.stands is None else _absolute(each.stands, directory),
         data_hash=each.data_hash,
         composed=None if each.hydra is None else Composed(hydra[each.hydra], each.raw, each.dirname),
     )

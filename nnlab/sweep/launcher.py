@@ -21,6 +21,8 @@ from nnlab.watcher import Outcome
 class StackedLauncher(Launcher):
     """Trains the jobs of a sweep's frozen plan; what Hydra's other launchers compose and run, it takes from there.
 
+    ``hydra.job.chdir`` and Hydra's callbacks of single jobs mean nothing here, as several jobs are trained at once.
+
     Args:
         n_jobs: processes; null for as many as there are cores.
         max_stack: runs in a stack at most; null for as many as are fast.

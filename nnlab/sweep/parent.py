@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,10 @@ def open_parent(
     """
     journal, tracking, run_id = Journal(directory), config.tracking, uuid.uuid4().hex
     there = read(directory)  # a killed process may have left the first line alone
-    if not there.run:
+    if there.run:
+        # With this line its old status, whichever it was, stands no longer.
+        journal.write("tags", tags={"nnlab.resumed": f"{datetime.now():%Y-%m-%d %H:%M:%S}"})
+    else:
         journal.write(
             "run",
             run_id=run_id,

@@ -29,7 +29,7 @@ def draw(runs: pd.DataFrame, result: pd.DataFrame, name: str) -> Iterator[tuple[
     """Yield the pictures of a sweep that its runs have something for, each with the name of its file.
 
     Args:
-        runs: a row a run, as of ``comparison.frame``.
+        runs: a row a run, as of ``frames.frame``.
         result: what ``comparison.compare`` made of them.
         name: of the sweep, for the titles.
     """

@@ -94,18 +94,20 @@ Compose = Callable[[int, Sequence[str]], Composition]
 """From a job's number and overrides to its config, good until the next call."""
 
 
-def plan(jobs: Sequence[Sequence[str]], swept: Sequence[str], compose: Compose) -> list[Planned]:
+def plan(jobs: Sequence[Sequence[str]], swept: Sequence[str], compose: Compose, directory: Path) -> list[Planned]:
     """Compose and check every job.
 
     Args:
         jobs: the overrides of each.
         swept: the keys that more than one value was given for.
         compose: composes one.
+        directory: of the sweep, which none of them can have.
 
     Raises:
         NnlabError: there is no job, or none can run.
     """
-    planned = _checked([_draft(number, overrides, swept, compose) for number, overrides in enumerate(jobs)])
+    drafted = [_draft(number, overrides, swept, compose) for number, overrides in enumerate(jobs)]
+    planned = _checked(drafted, directory)
     if not planned:
         raise NnlabError("the sweep has no jobs: one of its ranges is empty")
     problems = dict.fromkeys(job.problem for job in planned)
@@ -141,19 +143,19 @@ def _composed(composition: Composition, config: Config) -> Composed:
     return Composed(composition.settings, unlike, composition.config.hydra.job.override_dirname)
 
 
-def _checked(drafted: list[Planned]) -> list[Planned]:
+def _checked(drafted: list[Planned], directory: Path) -> list[Planned]:
     """Build what differs in more than its seed, once each; jobs of one data set together, for it is kept in memory."""
     planned = {each.number: each for each in drafted}
-    taken: set[Path] = set()
+    taken = {directory: "the sweep"}
     alike: dict[tuple[str, str], list[Planned]] = {}
     for each in drafted:
         if each.job is None:
             continue
-        if each.job.directory in taken:
-            shared = f"hydra.sweep.subdir gives it the directory of another job, {each.job.directory}"
+        if owner := taken.get(each.job.directory):
+            shared = f"hydra.sweep.subdir gives it the directory of {owner}, {each.job.directory}"
             planned[each.number] = replace(each, job=None, problem=shared)
             continue
-        taken.add(each.job.directory)
+        taken[each.job.directory] = f"job {each.number}"
         node = each.job.config.to_dict()
         dataset = json.dumps([node.pop("dataset"), node["training"]["dtype"]], sort_keys=True)
         rest = {key: value for key, value in node.items() if key not in _NOT_BUILT}

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, NoReturn
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from nnlab import regular_file
+from nnlab import atomic_file, regular_file
 from nnlab.components import validated
 from nnlab.errors import NnlabError
 from nnlab.one_line import one_line
@@ -43,11 +43,11 @@ class JobEntry(_Model):
         number: from 0.
         name: what was swept.
         overrides: all of them.
-        directory: relative to the sweep's, where it lies below it; null if the job can't run.
+        directory: seen from the sweep's; null if the job can't run.
         choices: group -> name of the choice.
         config: resolved; null if the job can't run.
         problem: why it can't.
-        stands: directory of a finished run elsewhere that is the same.
+        stands: directory of a finished run elsewhere that is the same, seen from the sweep's.
         data_hash: of its data set.
         hydra: position of its settings of Hydra.
         raw: see ``plan.Composed``.
@@ -114,16 +114,7 @@ def write(path: Path, file: PlanFile) -> None:
     data = f"{{\n{text}\n}}\n".encode()
     if len(data) > _MAX_BYTES:
         raise NnlabError(f"{len(file.jobs):,} jobs are more than one sweep can have: divide it into several")
-    temporary = path.with_name(f".{path.name}.tmp")
-    with temporary.open("wb") as opened:
-        opened.write(data)
-        opened.flush()
-        os.fsync(opened.fileno())
-    temporary.replace(path)
-    if os.name != "nt":  # Windows can't open a directory
-        fd = os.open(path.parent, os.O_RDONLY)
-        os.fsync(fd)
-        os.close(fd)
+    atomic_file.write(path, data)
 
 
 def read(path: Path) -> PlanFile:

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import resource_tracker
 from pathlib import Path
 from types import TracebackType
@@ -24,11 +25,11 @@ from nnlab.sweep.reporter import Reporter, Reports
 _CLOSING_SECONDS = 20.0  # for a worker to close its runs' records before it is ended
 _WATCH_SECONDS = 0.25
 
-Work = TypeVar("Work")
+Piece = TypeVar("Piece")
 Result = TypeVar("Result")
 
 
-class Pool(Generic[Work, Result]):
+class Pool(Generic[Piece, Result]):
     """Starts a process for each piece of work that finds none idle; a context manager, which ends them.
 
     They are loky's: unlike those of the standard library they don't run the caller's script again, so that a sweep can
@@ -43,9 +44,9 @@ class Pool(Generic[Work, Result]):
         _start_resource_trackers()
         self._reports = reports
         self._idle: list[ProcessPoolExecutor] = []
-        self._running: dict[Future[Result], tuple[Work, ProcessPoolExecutor]] = {}
+        self._running: dict[Future[Result], tuple[Piece, ProcessPoolExecutor]] = {}
 
-    def __enter__(self) -> Pool[Work, Result]:
+    def __enter__(self) -> Pool[Piece, Result]:
         return self
 
     def __exit__(
@@ -65,19 +66,29 @@ class Pool(Generic[Work, Result]):
         """Return how many pieces of work are being done."""
         return len(self._running)
 
-    def submit(self, work: Work, function: Callable[[Reporter], Result]) -> None:
+    def submit(self, work: Piece, function: Callable[[Reporter], Result]) -> None:
         """Begin a piece of work.
 
         Args:
             work: to be given back with the result.
             function: that does it; sent to the worker by pickling.
         """
-        path = self._reports.path
-        executor = self._idle.pop() if self._idle else ProcessPoolExecutor(1, initializer=_begin, initargs=(path,))
         with _without_interrupts():  # what is started inherits that: it is deaf to all but ``_end_with_reader``
-            self._running[executor.submit(_do, path, function)] = work, executor
+            future, executor = self._submitted(function)
+            self._running[future] = work, executor
 
-    def done(self, seconds: float) -> list[tuple[Work, Future[Result]]]:
+    def _submitted(self, function: Callable[[Reporter], Result]) -> tuple[Future[Result], ProcessPoolExecutor]:
+        path = self._reports.path
+        while self._idle:
+            executor = self._idle.pop()
+            try:
+                return executor.submit(_do, path, function), executor
+            except BrokenProcessPool:  # killed while it had nothing to do
+                executor.shutdown(wait=True, kill_workers=True)
+        executor = ProcessPoolExecutor(1, initializer=_begin, initargs=(path,))
+        return executor.submit(_do, path, function), executor
+
+    def done(self, seconds: float) -> list[tuple[Piece, Future[Result]]]:
         """Wait that long for a piece of work to be done; return those that are."""
         ended, _ = wait(self._running, seconds, FIRST_COMPLETED)
         found = []

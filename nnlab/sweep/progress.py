@@ -46,8 +46,8 @@ class SweepProgress:
         self._closing: tuple[float, int] | None = None  # when the last epoch was done, and how many runs had ended then
         self._bar: Bar | None = None
         if self.console.is_terminal:
-            columns = (TextColumn("{task.description}"), BarColumn(bar_width=12), TextColumn("{task.fields[text]}"))
-            self._bar = Bar(*columns, console=self.console)
+            name, text = TextColumn("{task.description}", markup=False), TextColumn("{task.fields[text]}")
+            self._bar = Bar(name, BarColumn(bar_width=12), text, console=self.console)
             self._task = self._bar.add_task(title, total=None, text="")
 
     def __enter__(self) -> SweepProgress:

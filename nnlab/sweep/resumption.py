@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from nnlab import app, journal, locks, runner
+from nnlab import app, journal, locks, paths, runner
 from nnlab.errors import NnlabError
 from nnlab.index import Entry
 from nnlab.mirroring import say_where
 from nnlab.output import say
+from nnlab.saved_config import used_threads
 from nnlab.sweep import course, frozen, hydra_record, plan_file
 from nnlab.sweep.plan import Planned, Sweep
 from nnlab.sweep.progress import SweepProgress
-from nnlab.sweep.run_resumption import check_unchanged, readable, resume_run, used_threads
+from nnlab.sweep.run_resumption import check_links, check_unchanged, readable, resume_run
 from nnlab.sweep.workers import Task, train_all
+from nnlab.tracking import runs
 
 _GRACE_SECONDS = 3.0
 _SETTINGS = {"n_jobs": (int, type(None)), "max_stack": (int, type(None)), "backend": (str,)}
@@ -44,15 +48,34 @@ def resume(directory: Path, *, retry_failed: bool = False, trusted: Collection[s
         KeyboardInterrupt: on Ctrl-C or SIGTERM, when the records are closed.
     """
     directory = directory.expanduser().resolve()
-    if (directory / plan_file.NAME).exists():
-        _resume_sweep(frozen.thaw(directory, trusted), retry_failed)
-    elif (directory / journal.NAME).is_file():
-        resumed = resume_run(directory, retry_failed, trusted)
-        if resumed is not None:
-            app.end(directory, *resumed)
-    else:
+    is_sweep = (directory / plan_file.NAME).exists()
+    if not is_sweep and not (directory / journal.NAME).is_file():
         raise NnlabError(f"{directory} holds no run and no planned sweep, so there is nothing to go on with")
+    with _outputs_root_of(directory):
+        if is_sweep:
+            _resume_sweep(frozen.thaw(directory, trusted), retry_failed)
+        elif (resumed := resume_run(directory, retry_failed, trusted)) is not None:
+            app.end(directory, *resumed)
     return 0
+
+
+@contextmanager
+def _outputs_root_of(directory: Path) -> Iterator[None]:
+    """Use the outputs root that a run or sweep lies in, and with it its MLflow store, from whichever folder we are in.
+
+    The environment tells it to workers and tracker; where it names one already, that is used.
+    """
+    folder = next((each for each in directory.parents[:2] if each.name in ("runs", "sweeps")), None)
+    here = paths.outputs_dir()
+    if os.environ.get("NNLAB_OUTPUTS") or folder is None or folder.parent == here or directory in runs.find(here):
+        yield
+        return
+    os.environ["NNLAB_OUTPUTS"] = str(folder.parent)
+    say(f"NNLAB_OUTPUTS is not set: {folder.parent} is taken, where this lies")
+    try:
+        yield
+    finally:
+        del os.environ["NNLAB_OUTPUTS"]
 
 
 def _resume_sweep(sweep: Sweep, retry_failed: bool) -> None:
@@ -69,6 +92,7 @@ def _resume_sweep(sweep: Sweep, retry_failed: bool) -> None:
             say(f"nothing to do: {_counts(sweep, found)}{'; --retry-failed trains them again' if failed else ''}")
             course.wait(sweep, found)  # perhaps everything but the tracker had come to its end
             return
+        check_links(sweep.directory)
         check_unchanged(
             sweep.directory, [(each.job.config, each.data_hash) for each in todo if each.job], sweep.code_version
         )
@@ -78,10 +102,12 @@ def _resume_sweep(sweep: Sweep, retry_failed: bool) -> None:
     say(f"sweep    {sweep.directory}")
     say(f"jobs     {len(sweep.planned)}: {_counts(sweep, found)}; to do: {len(todo)}")
     by_number = {each.number: each for each in todo}
-    if lost:
-        frozen.freeze(sweep)
 
     def train(parent: str) -> None:
+        if lost:
+            frozen.freeze(sweep)
+        if not tasks:
+            return
         with SweepProgress(sweep.directory) as progress:
             train_all(
                 tasks,
@@ -92,7 +118,7 @@ def _resume_sweep(sweep: Sweep, retry_failed: bool) -> None:
                 **settings,
             )
 
-    course.run(sweep, train if tasks else lambda _: None)
+    course.run(sweep, train)
 
 
 def _wait_for_others(sweep: Sweep) -> None:
@@ -138,11 +164,8 @@ def _tasks(sweep: Sweep, todo: Sequence[Planned], found: Mapping[int, Entry]) ->
     tasks = []
     for each in todo:
         assert each.job is not None  # noqa: S101 - only those that can run are to be trained
-        job, threads = each.job, used.get(each.number) or usual
-        if threads is not None and job.config.training.blas_threads is None:
-            training = job.config.training.model_copy(update={"blas_threads": threads})
-            job = replace(job, config=job.config.model_copy(update={"training": training}))
-        tasks.append(Task(each.number, job, job.directory, each.name or runner.default_name(job)))
+        name = each.name or runner.default_name(each.job)
+        tasks.append(Task(each.number, each.job, each.job.directory, name, used.get(each.number) or usual))
     return tasks
 
 

@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
+import os
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from nnlab import journal, runner
 from nnlab.build import load
 from nnlab.compose import Job
-from nnlab.config import GROUPS, Config
+from nnlab.config import Config
 from nnlab.errors import NnlabError
 from nnlab.hashing import code_version
-from nnlab.journal import Record
 from nnlab.mirroring import say_where
 from nnlab.one_line import one_line
 from nnlab.output import say
 from nnlab.progress import Progress
-from nnlab.saved_config import load_config
+from nnlab.saved_config import load_config, recorded_choices, used_threads
 from nnlab.watcher import Outcome
-
-_MOST_THREADS = 1024
-_CHOICE = re.compile(r"[\w./-]{1,200}")
 
 
 def resume_run(directory: Path, retry_failed: bool, trusted: Collection[str]) -> tuple[Config, Outcome] | None:
@@ -49,7 +44,9 @@ def resume_run(directory: Path, retry_failed: bool, trusted: Collection[str]) ->
         if not record.run or not (directory / "config.yaml").exists():
             raise NnlabError(f"{directory}: the run was stopped before it began; train it anew")
         config = load_config(directory / "config.yaml", trusted)
-        job = Job(config, _choices(record, config), tuple(map(str, record.run.get("overrides", ()))), directory)
+        overrides = tuple(map(str, record.run.get("overrides", ())))
+        job = Job(config, recorded_choices(record.params, config), overrides, directory)
+        check_links(directory)
         check_unchanged(directory, [(config, record.run["dataset"]["hash"])], tags["nnlab.code_version"])
         name, parent, threads = one_line(record.run["name"]), record.run["parent"], used_threads(record.params)
     say_where(config.tracking.enabled)
@@ -91,16 +88,22 @@ def check_unchanged(directory: Path, data: Iterable[tuple[Config, str | None]], 
             )
 
 
-def used_threads(params: Mapping[str, Any]) -> int | None:
-    """Return the BLAS threads that a run had, None if they are not recorded.
+def check_links(directory: Path, inside: Path | None = None) -> None:
+    """Refuse a directory with symbolic links out of it: what is written there would be written elsewhere.
+
+    Args:
+        directory: to be gone on with, resolved.
+        inside: a folder below it, if only that is to be looked at.
 
     Raises:
-        NnlabError: it is no number of threads.
+        NnlabError: there is one; the text names it.
     """
-    threads = params.get("training.blas_threads")
-    if threads is not None and (type(threads) is not int or not 1 <= threads <= _MOST_THREADS):
-        raise NnlabError(f"its param training.blas_threads={str(threads)[:20]!r} is no number of threads")
-    return threads
+    with os.scandir(inside or directory) as entries:
+        for entry in entries:
+            if entry.is_symlink() and not Path(entry.path).resolve().is_relative_to(directory):
+                raise NnlabError(one_line(f"{entry.path} is a symbolic link that leads out of {directory}: remove it"))
+            if entry.is_dir(follow_symlinks=False):
+                check_links(directory, Path(entry.path))
 
 
 @contextmanager
@@ -111,10 +114,3 @@ def readable(directory: Path) -> Iterator[None]:
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         shown = f"{directory}: its record is damaged ({type(error).__name__}: {str(error)[:200]!r})"
         raise NnlabError(one_line(shown)) from error
-
-
-def _choices(record: Record, config: Config) -> dict[str, str]:
-    """Return the groups' choices by name, as the run recorded them."""
-    places = [*GROUPS, *config.components(), "experiment"]
-    recorded = {place: str(record.params[place]) for place in places if place in record.params}
-    return {place: name for place, name in recorded.items() if _CHOICE.fullmatch(name)}

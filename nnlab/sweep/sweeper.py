@@ -16,7 +16,6 @@ from nnlab import paths
 from nnlab.compose import own_directory
 from nnlab.mirroring import say_where
 from nnlab.output import say
-from nnlab.signals import sigterm_as_interrupt
 from nnlab.sweep import course, finished, tables
 from nnlab.sweep.composition import Composer
 from nnlab.sweep.frozen import freeze
@@ -42,13 +41,12 @@ class RecordedSweeper(BasicSweeper):
         directory = own_directory(Path(str(self.config.hydra.sweep.dir)), "hydra.sweep.dir")
         say_where(self.config.tracking.enabled)
         say(f"sweep    {directory}")
-        with sigterm_as_interrupt():
-            sweep = self._plan(arguments, directory)
-            directory.mkdir(parents=True, exist_ok=True)
-            OmegaConf.save(self.config, directory / "multirun.yaml")
-            freeze(sweep)
-            tables.print_plan(sweep.planned)
-            course.run(sweep, lambda _: self._launch(sweep.planned))
+        sweep = self._plan(arguments, directory)
+        directory.mkdir(parents=True, exist_ok=True)
+        OmegaConf.save(self.config, directory / "multirun.yaml")
+        freeze(sweep)
+        tables.print_plan(sweep.planned)
+        course.run(sweep, lambda _: self._launch(sweep.planned))
         return directory
 
     def _plan(self, arguments: list[str], directory: Path) -> Sweep:
@@ -59,7 +57,7 @@ class RecordedSweeper(BasicSweeper):
         overrides = OverridesParser.create(loader).parse_overrides(given)
         swept = [override.get_key_element() for override in overrides if override.is_sweep_override()]
         jobs = [job for batch in self.split_arguments(overrides, None) for job in batch]
-        planned = plan(jobs, swept, Composer(loader, self.config).compose)
+        planned = plan(jobs, swept, Composer(loader, self.config).compose, directory)
         launcher: Any = OmegaConf.to_container(self.config.hydra.launcher, resolve=True)
         if launcher.get("skip_finished"):
             planned = finished.refer(planned, paths.outputs_dir())

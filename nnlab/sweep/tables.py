@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
+from rich.markup import escape
 from rich.table import Table
 
 from nnlab.index import Entry
@@ -47,7 +48,7 @@ def _table(planned: Sequence[Planned], entries: Mapping[int, Entry]) -> Table:
         numeric = heading in ("job", "val accuracy", "test accuracy", "seconds")
         table.add_column(heading, justify="right" if numeric else "left", overflow="fold")
     for job, cells in ((job, _cells(job, entries)) for job in planned):
-        table.add_row(str(job.number), job.name, *cells)
+        table.add_row(str(job.number), escape(job.name), *cells)
     if not any(table.columns[-1].cells):
         table.columns.pop()
     return table
@@ -60,7 +61,7 @@ def _cells(job: Planned, entries: Mapping[int, Entry]) -> Iterator[str]:
     for split in ("val", "test"):
         yield _number(entry.metrics.get(f"final/{split}_accuracy", math.nan) if entry else math.nan, ".4f")
     yield _number((entry.ended - entry.started) / 1000 if entry and entry.started else math.nan, ".1f")
-    yield f"as {job.stands.parent.name}/{job.stands.name}" if job.stands else reason or ""
+    yield escape(f"as {job.stands.parent.name}/{job.stands.name}" if job.stands else reason or "")
 
 
 def _end(job: Planned, entries: Mapping[int, Entry]) -> tuple[str, str | None]:

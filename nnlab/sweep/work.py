@@ -27,12 +27,14 @@ class Task:
         job: to be done.
         directory: the run's own.
         name: of the run, for people.
+        threads: BLAS threads, if the config leaves them open; None for one.
     """
 
     number: int
     job: Job
     directory: Path
     name: str
+    threads: int | None = None
 
 
 Chunk = Sequence[Task]
@@ -84,13 +86,18 @@ def judged(work: Work, future: Future[list[Outcome]], progress: SweepProgress) -
 def _look_again(chunk: Chunk, progress: SweepProgress) -> None:
     """Count the runs that had ended without having been reported, and the epochs of others that were not saved."""
     for task in chunk:
-        if task.number in progress.outcomes or not _has_begun(task):
+        if task.number in progress.outcomes:
             continue
-        record = journal.read(task.directory)
-        if record.status == "FINISHED":
-            progress.ended(task.directory, Outcome("FINISHED", record.reason), 0)
-        else:
-            progress.trained(resuming.start_epoch(task.directory) - max(record.steps, default=0))
+        try:
+            if not _has_begun(task):
+                continue
+            record = journal.read(task.directory)
+            if record.status == "FINISHED":
+                progress.ended(task.directory, Outcome("FINISHED", record.reason), 0)
+            else:
+                progress.trained(resuming.start_epoch(task.directory) - max(record.steps, default=0))
+        except NnlabError as damaged:
+            progress.ended(task.directory, Outcome("FAILED", str(damaged)), 0)
 
 
 def _fail(task: Task, error: BaseException, progress: SweepProgress) -> None:
@@ -100,8 +107,11 @@ def _fail(task: Task, error: BaseException, progress: SweepProgress) -> None:
         how = re.search(r"SIG[A-Z]+|EXIT\(\d+\)", str(error))
         by = f" ({how[0]})" if how else ""
         reason = f"its worker process was killed{by}, and again when it trained alone, perhaps for want of memory"
-    if not isinstance(error, NnlabError) and _has_begun(task):
-        Journal(task.directory).close("FAILED", reason)
+    try:
+        if not isinstance(error, NnlabError) and _has_begun(task):
+            Journal(task.directory).close("FAILED", reason)
+    except NnlabError as damaged:  # or in use: it stays as it is
+        reason = f"{reason}; {damaged}"
     progress.ended(task.directory, Outcome("FAILED", reason), 0)
 
 

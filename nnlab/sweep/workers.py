@@ -40,7 +40,7 @@ class _Backend(Protocol):
 
 
 def train_all(
-    planned: Sequence[Task],
+    tasks: Sequence[Task],
     *,
     parent: str | None,
     progress: SweepProgress,
@@ -57,11 +57,11 @@ def train_all(
     that is killed again, until it is found which run can't be done, which then ends as FAILED.
 
     Args:
-        planned: in any order; the most expensive stack is trained first.
+        tasks: in any order; the most expensive stack is trained first.
         parent: run id of the sweep.
         progress: is told how it goes.
         n_jobs: processes; by default as many as there are cores, or fewer if the configs ask for several BLAS threads
-            each. They have one where the config leaves it open.
+            each. They have one where neither the config nor the task says how many.
         max_stack: runs in a stack at most; by default as many as are fast.
         backend: ``loky``, or ``sequential`` for training in this process, one stack after the other.
         resume: go on with the runs that the directories hold; see ``runner.run``.
@@ -73,27 +73,27 @@ def train_all(
             the time have closed their records.
     """
     check_settings(n_jobs, max_stack, backend)
-    configs = [task.job.config for task in planned]
-    starts = _starts(planned) if resume else [0] * len(planned)
+    configs = [task.job.config for task in tasks]
+    starts = _starts(tasks) if resume else [0] * len(tasks)
     epochs = stacks.epochs(configs)
-    progress.begin({task.directory: (task.number, task.name) for task in planned}, sum(epochs) - sum(starts))
+    progress.begin({task.directory: (task.number, task.name) for task in tasks}, sum(epochs) - sum(starts))
     groups: dict[int, list[int]] = {}
-    for position, config in enumerate(configs):
-        groups.setdefault(config.training.blas_threads or 1, []).append(position)
+    for position, task in enumerate(tasks):
+        groups.setdefault(configs[position].training.blas_threads or task.threads or 1, []).append(position)
     with sigterm_as_interrupt():
         for threads, group in groups.items():
             workers = min(n_jobs or max(1, joblib.cpu_count() // threads), len(group))
             todo = [stacks.Run(configs[position], epochs[position], starts[position]) for position in group]
             cuts = stacks.cut(todo, workers, max_stack)
-            chunks = [[planned[group[position]] for position in positions] for positions in cuts]
+            chunks = [[tasks[group[position]] for position in positions] for positions in cuts]
             train = functools.partial(_train, parent=parent, threads=threads, max_stack=max_stack)
             _BACKENDS[backend](_begun(chunks, begin), train, workers, progress, resume=resume)
 
 
-def _starts(planned: Sequence[Task]) -> list[int]:
+def _starts(tasks: Sequence[Task]) -> list[int]:
     """Return the epochs that runs are to be gone on from."""
-    keys = [stack_key(task.job.config) for task in planned]
-    found = resuming.starts([task.directory for task in planned], keys)
+    keys = [stack_key(task.job.config) for task in tasks]
+    found = resuming.starts([task.directory for task in tasks], keys)
     return [int(folder.name.rpartition("-")[2]) if folder else 0 for folder in found]
 
 

@@ -9,7 +9,7 @@ from mlflow.entities import Run
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
 from nnlab import journal
-from nnlab.history_csv import write_history
+from nnlab.history_csv import write_history, write_updates
 
 
 def send(record: journal.Record, run: Run, uri: str) -> None:
@@ -20,9 +20,12 @@ def send(record: journal.Record, run: Run, uri: str) -> None:
         run: as the store has it. From it comes the place, which a client would ask for again with every file.
         uri: of the store.
     """
-    history = record.directory / "history.csv"
-    if record.steps and history.name not in record.artifacts:  # a killed trainer could not write it
+    history, updates = record.directory / "history.csv", record.directory / "updates.csv"
+    is_killed = record.status == "KILLED"  # the trainer may have written them before it was resumed, or not at all
+    if record.steps and (is_killed or history.name not in record.artifacts):
         write_history(history, record.steps)
+    if is_killed and updates.name in record.artifacts:
+        write_updates(updates, record.updates)
     repository: Any = get_artifact_repository(run.info.artifact_uri, tracking_uri=uri)
     for artifact in dict.fromkeys([*record.artifacts, history.name]):
         local = record.directory / artifact

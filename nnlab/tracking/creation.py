@@ -19,10 +19,14 @@ _RUN_ID = "nnlab.run_id"
 
 
 def open_store(uri: str) -> MlflowClient:
-    """Return a client whose store has its schema; creating one takes seconds and races between processes."""
-    client = MlflowClient(tracking_uri=uri)
+    """Return a client whose store has its schema; creating one takes seconds and races between processes.
+
+    A sqlite file is made under another name and appears whole: MLflow can't go on with one whose schema a killed
+    process has left half made.
+    """
     file = store.sqlite_file(uri)
     if file is None:
+        client = MlflowClient(tracking_uri=uri)
         client.search_experiments(max_results=1)
         return client
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -30,10 +34,23 @@ def open_store(uri: str) -> MlflowClient:
     try:
         if not locks.lock(fd, seconds=120):
             raise NnlabError(f"{file} has been locked by another process for two minutes", exit_code=1)
+        if not file.exists():
+            _make(file)
+        client = MlflowClient(tracking_uri=uri)
         client.search_experiments(max_results=1)
     finally:
         os.close(fd)
     return client
+
+
+def _make(file: Path) -> None:
+    """Make an empty sqlite store; the caller has its lock."""
+    new = file.with_name(f".{file.name}.new")
+    for left_behind in (new, new.with_name(f"{new.name}-journal")):
+        left_behind.unlink(missing_ok=True)
+    MlflowClient(tracking_uri=store.sqlite_uri(new)).search_experiments(max_results=1)
+    if not file.exists():  # made by somebody who doesn't know our lock
+        new.rename(file)
 
 
 def find_or_create(client: MlflowClient, outputs: Path, uri: str, header: Event, sweep: str | None) -> Run:

@@ -11,9 +11,8 @@ from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param
 
 from nnlab import journal
 from nnlab.journal import Event
+from nnlab.tracking.limits import MAX_TAG
 from nnlab.tracking.thinning import Thinning, kind
-
-_MAX_TAG = 5000  # characters; the least of the limits that MLflow's stores have
 
 
 class Point(NamedTuple):
@@ -49,7 +48,7 @@ def metrics(points: Iterable[Point]) -> list[Metric]:
 def tags(record: journal.Record) -> dict[str, str]:
     """Return the tags that a run has got by its end, cut to what a store takes."""
     reason = {"nnlab.reason": record.reason} if record.reason else {}
-    return {name: text[:_MAX_TAG] for name, text in (record.tags | reason).items()}
+    return {name: text[:MAX_TAG] for name, text in (record.tags | reason).items()}
 
 
 def last_and_best(record: journal.Record, lines: Mapping[int, Sequence[int]], thinning: Thinning) -> Iterator[Point]:

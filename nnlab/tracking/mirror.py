@@ -25,6 +25,7 @@ from nnlab.tracking.thinning import Thinning
 _MAX_ENTITIES, _MAX_PARAMS, _MAX_TAGS = 1000, 100, 100  # MLflow's limits a call
 _MANY = 10_000  # points to send before reading on
 _REASON = "nnlab.reason"
+_LEVELS = 3  # that a job may lie below its sweep, as hydra.sweep.subdir says
 
 
 class Mirror:
@@ -58,7 +59,7 @@ class Mirror:
         """
         path = directory / journal.NAME
         is_alive = locks.is_locked(path)  # asked first: whoever dies while we read is seen the next time
-        header = next((event for event, _ in journal.read_events(path)), None)
+        header = _header(directory)
         if header is None or header["type"] != "run" or header["tracking"] is None:
             return not is_alive
         at = replace(cursor.read(directory, self.key), problem=None)
@@ -69,8 +70,7 @@ class Mirror:
             return not is_alive
         run = None
         if at.mlflow_run_id is None:
-            sweep = self._mirrored(directory.parent) if header["parent"] else None
-            run = creation.find_or_create(self.client, self.outputs, self.uri, header, sweep)
+            run = creation.find_or_create(self.client, self.outputs, self.uri, header, self._sweep(directory, header))
             is_deleted = run.info.lifecycle_stage == "deleted"
             at = Cursor(mlflow_run_id=run.info.run_id, status=cursor.DELETED if is_deleted else "RUNNING")
             cursor.write(directory, self.key, at)
@@ -174,7 +174,7 @@ class Mirror:
     def _kin(self, record: journal.Record) -> dict[str, str]:
         """Return the tags by which a sweep and its runs know each other, whichever came first."""
         tags = {}
-        if record.run["parent"] and (sweep := self._mirrored(record.directory.parent)):
+        if sweep := self._sweep(record.directory, record.run):
             tags["mlflow.parentRunId"] = sweep
         if best := record.tags.get("nnlab.best_child_directory"):
             child = record.directory / best
@@ -182,6 +182,15 @@ class Mirror:
             if is_ours and (child_id := self._mirrored(child, verify=True)):
                 tags["nnlab.best_child_mlflow_id"] = child_id
         return tags
+
+    def _sweep(self, directory: Path, header: Event) -> str | None:
+        """Return what the sweep that a run belongs to is in the store."""
+        for folder in directory.parents[:_LEVELS] if header["parent"] else ():
+            with contextlib.suppress(NnlabError):  # which will be said of that one
+                above = _header(folder) if (folder / journal.NAME).is_file() else None
+                if above is not None and above.get("run_id") == header["parent"]:
+                    return self._mirrored(folder)
+        return None
 
     def _mirrored(self, directory: Path, *, verify: bool = False) -> str | None:
         """Return what the run of a directory is in the store, mirroring it first if need be."""
@@ -193,6 +202,10 @@ class Mirror:
                 self.run(directory, verify=True)
             at = cursor.read(directory, self.key)
         return at.mlflow_run_id
+
+
+def _header(directory: Path) -> Event | None:
+    return next((event for event, _ in journal.read_events(directory / journal.NAME)), None)
 
 
 @dataclass

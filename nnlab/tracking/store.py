@@ -19,10 +19,7 @@ def uri(outputs: Path) -> str:
     Raises:
         NnlabError: it is nothing that MLflow takes as a store.
     """
-    given = os.environ.get("MLFLOW_TRACKING_URI")
-    if not given:
-        own = re.sub("[%?]", lambda special: quote(special[0]), (outputs / "mlflow.db").as_posix())
-        given = f"sqlite:///{own}"
+    given = os.environ.get("MLFLOW_TRACKING_URI") or sqlite_uri(outputs / "mlflow.db")
     scheme = given.partition("://")[0].partition("+")[0] if "://" in given else ""
     if scheme not in _SCHEMES:
         raise NnlabError(
@@ -43,6 +40,11 @@ def is_server(uri: str) -> bool:
 def is_own(uri: str, outputs: Path) -> bool:
     """Say whether it is the outputs root's own sqlite file, whose artifacts go beside it."""
     return sqlite_file(uri) == (outputs / "mlflow.db").resolve()
+
+
+def sqlite_uri(file: Path) -> str:
+    """Return the URI of the store in a sqlite file."""
+    return f"sqlite:///{re.sub('[%?]', lambda special: quote(special[0]), file.as_posix())}"
 
 
 def sqlite_file(uri: str) -> Path | None:

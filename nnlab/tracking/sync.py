@@ -185,6 +185,10 @@ def _leave_process_tree() -> None:
     """Become nobody's child and no process group's leader, and outlive the terminal; only for a trainer's tracker."""
     if os.environ.get(DETACH) and sys.platform != "win32":
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        # A sweep's worker is deaf to these, and what it starts inherits that.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
         if os.fork():
             os._exit(0)
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from nnlab import cli, journal, memory, recorder
+from nnlab import cli, journal, memory, run_header
 from nnlab.errors import NnlabError
 from nnlab.reproduction import attempts, earning
 from nnlab.reproduction.experiments import find
@@ -149,7 +149,7 @@ def test_runs_of_other_code_do_not_count(experiment: Path, outputs: Path, monkey
     assert exit_code("reproduce", experiment) == 0
     assert journals(outputs) == before  # all there, nothing trained
     state.write_text(state.read_text().replace('"finished": true', '"finished": false'))
-    for module in (attempts, recorder):
+    for module in (attempts, run_header):
         monkeypatch.setattr(module, "code_version", lambda: "another")
     assert exit_code("reproduce", experiment) == 0
     after = journals(outputs)
@@ -235,7 +235,7 @@ def test_a_damaged_state_is_named(
 def test_code_that_changes_while_it_trains_is_named(
     experiment: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(recorder, "code_version", lambda: "edited meanwhile")
+    monkeypatch.setattr(run_header, "code_version", lambda: "edited meanwhile")
     assert exit_code("reproduce", experiment) == 1
     assert "changed while seed 0 trained" in capsys.readouterr().err
 

@@ -29,4 +29,4 @@ def master(overrides: Sequence[str] = (), config_dir: Path | None = None) -> Ite
 def planned(jobs: Sequence[Sequence[str]], swept: Sequence[str] = (), hydra: Sequence[str] = ()) -> list[Planned]:
     """Plan jobs whose overrides are given one by one."""
     with master(hydra) as (composer, _):
-        return plan(jobs, swept, composer.compose)
+        return plan(jobs, swept, composer.compose, Path("sweep").resolve())

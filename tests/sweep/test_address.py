@@ -74,6 +74,25 @@ def test_a_path_counts_by_what_is_there(tmp_path: Path) -> None:
     assert of(f"initializer.from={second}") not in (changed, addresses[0])
 
 
+def test_the_users_own_components_count_by_the_files_that_define_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    source = "from nnlab.nn import activations\nclass Mine(activations.Identity): factor = 1\n"
+    (tmp_path / "formulas_of_mine.py").write_text(source)
+    (tmp_path / "shown_of_mine.py").write_text("from formulas_of_mine import Mine\n")
+    asked = "activation._target_=shown_of_mine.Mine"
+    before = of(asked)
+    assert before == of(asked) != of("activation._target_=nnlab.nn.activations.Identity")
+    (tmp_path / "formulas_of_mine.py").write_text(source.replace("factor = 1", "factor = 2.5"))
+    changed = of(asked)
+    assert changed != before
+    (tmp_path / "formulas_of_mine.py").write_text(source)
+    assert of(asked) == before
+    (tmp_path / "formulas_of_mine.py").unlink()  # imported long ago
+    assert of(asked) not in (before, changed)
+
+
 def test_a_run_carries_its_address(tmp_path: Path) -> None:
     lone = job("training.blas_threads=1")
     runner.run([lone], [tmp_path / "run"])

@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from nnlab import comparison, journal, runner
+from nnlab import frames, journal, runner
 from nnlab.journal import Journal, Record
 from nnlab.sweep.answer import best_run, conclude
 from tests.jobs import job
@@ -121,6 +121,6 @@ def test_trained_runs_in_the_plane_get_their_decision_boundaries(tmp_path: Path)
         runner.run([each], [directory])
     record = concluded(sweep, children, "activation")
     assert "plots/decision_boundaries.png" in record.artifacts
-    table = comparison.frame(children)
+    table = frames.frame(children)
     best = table["final/val_accuracy"].max()
     assert record.tags["nnlab.best_child_directory"] in table["directory"][table["final/val_accuracy"] == best].tolist()

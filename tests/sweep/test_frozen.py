@@ -81,6 +81,12 @@ def test_referred_names_runs_elsewhere(sweep: Sweep, tmp_path: Path) -> None:
     assert frozen.thaw(sweep.directory).planned[1].stands == Path("/else/where")
 
 
+def test_directories_are_those_of_jobs_that_can_run(sweep: Sweep, tmp_path: Path) -> None:
+    change(sweep, lambda node: node["jobs"][0].update(directory="moons/0"))
+    assert frozen.directories(sweep.directory) == [sweep.directory / "moons" / "0", sweep.directory / "1"]
+    assert frozen.directories(tmp_path) == []
+
+
 def test_a_component_of_the_users_own_needs_trust(sweep: Sweep) -> None:
     mine = "nnlab.nn.activations.Softmax2"
     change(sweep, lambda node: node["jobs"][1]["config"]["activation"].update(_target_=mine))
@@ -131,7 +137,7 @@ def test_a_hostile_plan_is_refused_in_one_line(sweep: Sweep, kind: str) -> None:
 )
 def test_what_is_no_plan_is_refused_in_one_line(tmp_path: Path, text: str) -> None:
     (tmp_path / "sweep.json").write_text(text, encoding="latin-1")
-    for read in (frozen.thaw, frozen.referred):
+    for read in (frozen.thaw, frozen.referred, frozen.directories):
         with pytest.raises(NnlabError, match="is damaged") as caught:
             read(tmp_path)
         assert str(caught.value).isprintable()

@@ -17,6 +17,7 @@ from nnlab.sweep.composition import Composer
 from nnlab.sweep.plan import name, plan
 from tests.sweep.sweeps import QUICK, master, planned
 
+SWEEP = Path("sweep").resolve()
 OVERRIDES = [
     "dataset=moons",
     "activation=relu",
@@ -135,7 +136,7 @@ def test_a_job_is_named_by_what_was_swept() -> None:
 
 def test_jobs_are_numbered_named_and_checked(composer: Composer) -> None:
     jobs = [[*QUICK, f"activation={activation}", f"seed={seed}"] for activation in ("relu", "tanh") for seed in (0, 1)]
-    found = plan(jobs, ["activation", "seed"], composer.compose)
+    found = plan(jobs, ["activation", "seed"], composer.compose, SWEEP)
     assert [each.number for each in found] == [0, 1, 2, 3]
     assert [each.name for each in found][:2] == ["activation=relu seed=0", "activation=relu seed=1"]
     assert [each.job.config.seed for each in found if each.job] == [0, 1, 0, 1]
@@ -144,11 +145,17 @@ def test_jobs_are_numbered_named_and_checked(composer: Composer) -> None:
     assert all(each.is_to_train for each in found)
 
 
+def test_the_directories_of_jobs_are_absolute() -> None:
+    (each,) = planned([[*QUICK]], [], ["hydra.sweep.dir=my/sweep"])
+    assert each.job is not None
+    assert each.job.directory == Path("my/sweep/0").absolute()
+
+
 def test_what_differs_only_in_its_seed_is_built_once(composer: Composer, monkeypatch: pytest.MonkeyPatch) -> None:
     checked: list[Job] = []
     monkeypatch.setattr(runner, "check", checked.append)
     jobs = [[*QUICK, f"optimizer.lr={lr}", f"seed={seed}"] for lr in (0.1, 0.2) for seed in range(5)]
-    plan(jobs, [], composer.compose)
+    plan(jobs, [], composer.compose, SWEEP)
     assert [job.config.optimizer.arguments["lr"] for job in checked] == [0.1, 0.2]
 
 
@@ -164,6 +171,7 @@ def test_every_job_that_cannot_run_says_why(composer: Composer) -> None:
         ],
         [],
         composer.compose,
+        SWEEP,
     )
     problems = [each.problem for each in refused]
     assert problems[0] is None
@@ -177,16 +185,16 @@ def test_every_job_that_cannot_run_says_why(composer: Composer) -> None:
 
 def test_a_sweep_of_which_nothing_can_run_is_refused(composer: Composer) -> None:
     with pytest.raises(NnlabError, match=r"optimizer.lrr: .* \(and 1 other problems: no job can run\)"):
-        plan([["optimizer.lrr=1"], ["optimizer.lrx=1"]], [], composer.compose)
+        plan([["optimizer.lrr=1"], ["optimizer.lrx=1"]], [], composer.compose, SWEEP)
     with pytest.raises(NnlabError, match="no jobs"):
-        plan([], [], composer.compose)
+        plan([], [], composer.compose, SWEEP)
 
 
 @pytest.mark.parametrize("given", ["experiment=s1-wine-13-5-5-3", "experiment_name='1e3'"])
 def test_hydras_record_of_a_job_is_what_hydra_would_write(composer: Composer, given: str, tmp_path: Path) -> None:
     overrides = ["tracking=none", "optimizer.lr=1e-5", given]
     wanted = container(by_hydra(composer, 0, overrides))
-    (each,) = plan([overrides], [], composer.compose)
+    (each,) = plan([overrides], [], composer.compose, SWEEP)
     hydra_record.write(tmp_path / "0", each)
     read = {path.name: OmegaConf.to_container(OmegaConf.load(path)) for path in (tmp_path / "0/.hydra").iterdir()}
     hydra = wanted.pop("hydra")

@@ -14,13 +14,15 @@ from typing import Any
 
 import pytest
 
-from nnlab import app, build, cli, journal, locks
+from nnlab import api, app, build, cli, journal, locks, paths
 from nnlab.errors import NnlabError
 from nnlab.journal import Journal
 from nnlab.progress import Progress
-from nnlab.sweep import resumption, run_resumption
+from nnlab.saved_config import load_config
+from nnlab.sweep import course, frozen, resumption, run_resumption
 from nnlab.sweep.progress import SweepProgress
 from nnlab.sweep.resumption import resume
+from nnlab.tracking import runs
 from nnlab.training import EpochResult
 from tests.jobs import job
 
@@ -129,6 +131,7 @@ def test_a_run_keeps_the_threads_that_it_began_with(outputs: Path, monkeypatch: 
     ]  # all that there are, which Hydra's launcher leaves
     resume(sweep)
     assert [journal.read(sweep / run).params["training.blas_threads"] for run in "01"] == [used, used]
+    assert [load_config(sweep / run / "config.yaml").training.blas_threads for run in "01"] == [None, None]
     assert statuses(sweep)[:2] == ["FINISHED"] * 2
 
 
@@ -158,6 +161,104 @@ def test_failed_runs_are_left_alone_until_asked_for(outputs: Path, capsys: pytes
     assert caught.value.exit_code == 1
     assert len((sweep / "0" / journal.NAME).read_bytes()) > len(before)
     assert journal.read(sweep).status == "FAILED"
+
+
+def finished_sweep() -> Path:
+    sweep = app.train(["-m", "seed=0", "tracking=none", "training.epochs=1", IN_PROCESS])
+    assert sweep is not None
+    return sweep
+
+
+def without_answer(sweep: Path) -> Path:
+    """Return a sweep as it is when it is killed before it concludes."""
+    lines = (sweep / journal.NAME).read_bytes().splitlines(keepends=True)
+    (sweep / journal.NAME).write_bytes(b"".join(lines[:2]))
+    return sweep
+
+
+def test_a_sweep_that_is_gone_on_with_is_running_whatever_it_was_before(
+    outputs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sweep = finished_sweep()
+    with (sweep / journal.NAME).open("a") as file:
+        file.write('{"type":"status","timestamp":2,"status":"FAILED","reason":"1 of 1 jobs failed"}\n')
+    seen: list[str] = []
+    monkeypatch.setattr(course, "_conclude", lambda *_: seen.append(journal.read(sweep).status))
+    resume(sweep)
+    assert (seen, journal.read(sweep).status) == (["RUNNING"], "FINISHED")
+
+
+def test_sigterm_at_the_end_of_a_resumed_sweep_closes_its_record(
+    outputs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sweep = without_answer(finished_sweep())
+    monkeypatch.setattr(course, "_conclude", lambda *_: signal.raise_signal(signal.SIGTERM))
+    before = signal.signal(signal.SIGTERM, lambda *_: None)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            resume(sweep)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert journal.read(sweep).status == "KILLED"
+
+
+def test_nothing_is_written_until_the_sweep_is_ours(outputs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sweep = without_answer(finished_sweep())
+    edit_plan(sweep, lambda node: node["jobs"][0].update(stands="../gone"))
+    plan = (sweep / "sweep.json").read_bytes()
+    monkeypatch.setattr(resumption, "_wait_for_others", lambda _: None)  # who came just now was not there then
+    other = Journal(sweep)
+    with pytest.raises(NnlabError, match="being written by another process"):
+        resume(sweep)
+    other.close("KILLED")
+    assert (sweep / "sweep.json").read_bytes() == plan
+    resume(sweep)
+    assert frozen.referred(sweep) == []
+
+
+def test_a_symbolic_link_leads_nothing_out_of_what_is_gone_on_with(outputs: Path, tmp_path: Path) -> None:
+    sweep, precious = without_answer(finished_sweep()), tmp_path / "precious"
+    (sweep / "latest").symlink_to(sweep / "0")  # which is inside
+    resume(sweep)
+    link = without_answer(sweep) / "0" / ".hydra" / "config.yaml"
+    link.unlink()
+    link.symlink_to(precious)
+    with pytest.raises(NnlabError, match=f"{link} is a symbolic link that leads out of {sweep}"):
+        resume(sweep)
+    with (sweep / "0" / journal.NAME).open("a") as file:  # the run alone, as if it had been killed
+        file.write('{"type":"tags","timestamp":1,"tags":{}}\n')
+    with pytest.raises(NnlabError, match=f"{link} is a symbolic link that leads out of {sweep / '0'}"):
+        resume(sweep / "0")
+
+
+def test_a_notebook_may_name_the_home_folder(outputs: Path) -> None:
+    finished_sweep().rename(Path.home() / "sweep")
+    assert api.resume("~/sweep")["status"].tolist() == ["FINISHED"]
+
+
+def test_what_is_gone_on_with_stays_in_its_outputs_root(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("NNLAB_OUTPUTS")
+    outputs = paths.outputs_dir()
+    sweep = without_answer(finished_sweep())
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    capsys.readouterr()
+    resume(sweep)
+    assert capsys.readouterr().out.splitlines()[:2] == [
+        f"NNLAB_OUTPUTS is not set: {outputs} is taken, where this lies",
+        f"outputs  {outputs}",
+    ]
+    assert "NNLAB_OUTPUTS" not in os.environ
+    assert list(Path().iterdir()) == []
+    with resumption._outputs_root_of(sweep / "0"):
+        assert paths.outputs_dir() == outputs
+    mine = tmp_path / "elsewhere" / "runs" / "mine"  # hydra.run.dir=runs/mine
+    Journal(mine).close("KILLED")
+    runs.note(paths.outputs_dir(), mine)
+    with resumption._outputs_root_of(mine):
+        assert paths.outputs_dir() == tmp_path / "elsewhere" / "outputs"
 
 
 def test_a_sweep_that_was_killed_before_its_answer_gets_it(outputs: Path) -> None:

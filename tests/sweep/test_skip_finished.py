@@ -33,7 +33,7 @@ def test_an_enlarged_sweep_trains_only_what_is_new(outputs: Path, capsys: pytest
     before = {path: path.read_bytes() for path in first.rglob("*") if path.is_file()}
     second = sweep("seed=0,1,2", "hydra.launcher.skip_finished=true")
     assert {path: path.read_bytes() for path in first.rglob("*") if path.is_file()} == before
-    assert [each["stands"] for each in jobs(second)] == [str(first / "0"), str(first / "1"), None]
+    assert [each["stands"] for each in jobs(second)] == [f"../{first.name}/0", f"../{first.name}/1", None]
     assert [path.parent.name for path in second.glob("*/journal.jsonl")] == ["2"]
     assert frozen.referred(second) == [first / "0", first / "1"]
     parent = journal.read(second)
@@ -45,6 +45,14 @@ def test_an_enlarged_sweep_trains_only_what_is_new(outputs: Path, capsys: pytest
     printed = capsys.readouterr().out
     assert "jobs     3, 2 of them finished before; to train: 1" in printed
     assert f"as {first.name}/1" in printed
+
+
+def test_outputs_that_were_moved_hold_together(outputs: Path, tmp_path: Path) -> None:
+    first = sweep("seed=0")
+    second = sweep("seed=0", "hydra.launcher.skip_finished=true")
+    moved = outputs.rename(tmp_path / "moved") / "sweeps"
+    assert frozen.referred(moved / second.name) == [moved / first.name / "0"]
+    assert frozen.thaw(moved / second.name).planned[0].stands == moved / first.name / "0"
 
 
 def test_a_repeated_sweep_trains_nothing_and_still_answers(outputs: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -73,7 +81,7 @@ def test_only_whole_finished_runs_that_are_the_same_count(outputs: Path) -> None
     stands = {(config["seed"], config["optimizer"]["lr"]): directory for config, directory in configs}
     lr = journal.read(first / "2").params["optimizer.lr"]
     assert {key for key, directory in stands.items() if directory} == {(2, lr)}
-    assert stands[2, lr] == str(first / "2")
+    assert stands[2, lr] == f"../{first.name}/2"
 
 
 def test_a_damaged_journal_spares_the_others(outputs: Path) -> None:
@@ -88,5 +96,5 @@ def test_a_run_that_is_gone_is_trained_when_the_sweep_is_gone_on_with(outputs: P
     shutil.rmtree(first / "1")
     resume(again)
     assert [path.parent.name for path in again.glob("*/journal.jsonl")] == ["1"]
-    assert [each["stands"] for each in jobs(again)] == [str(first / "0"), None]
+    assert [each["stands"] for each in jobs(again)] == [f"../{first.name}/0", None]
     assert journal.read(again).status == "FINISHED"

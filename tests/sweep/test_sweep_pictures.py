@@ -10,7 +10,7 @@ from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from nnlab import comparison
+from nnlab import comparison, frames
 from nnlab.journal import Status
 from nnlab.sweep import maps, pictures, plots
 from nnlab.sweep.maps import Panel
@@ -29,7 +29,7 @@ def _outputs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def drawn(children: list[Path]) -> dict[str, Figure]:
-    runs = comparison.frame(children)
+    runs = frames.frame(children)
     return dict(pictures.draw(runs, comparison.compare(runs=runs), "sweep"))
 
 

@@ -97,6 +97,13 @@ def test_a_terminal_gets_one_bar() -> None:
     assert "1 of 2 jobs done, 1 failed, 0 left" in shown
 
 
+def test_a_title_that_looks_like_markup_is_shown_as_it_is() -> None:
+    console = Console(file=io.StringIO(), force_terminal=True, width=160)
+    with SweepProgress(Path("/sweep"), "[bold] [/x]", console) as progress:
+        progress.trained(1)
+    assert "[bold] [/x]" in "\n".join(text(console))
+
+
 def test_speed_and_time_left_are_those_of_training_and_what_a_killed_worker_lost_is_trained_again(clock: Clock) -> None:
     progress = begun(console := Console(file=io.StringIO(), width=200), 1, 100)
     clock.now = 50  # processes start

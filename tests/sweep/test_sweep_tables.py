@@ -33,6 +33,15 @@ def test_few_jobs_are_shown_one_by_one(capsys: pytest.CaptureFixture[str]) -> No
     ]
 
 
+def test_what_looks_like_markup_is_shown_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    named = Planned(0, (), "training.diagnostics=[grad_norm]", job())
+    standing = Planned(1, (), "seed=1", job(), stands=Path("[red]/0"))
+    tables.print_jobs([named, standing], {0: entry("FAILED", "no [/y] here"), 1: entry("FINISHED")})
+    shown = capsys.readouterr().out.replace("\n", " ")
+    for text in ("[grad_norm]", "[/y]", "as [red]/0"):
+        assert text in shown
+
+
 def test_of_many_jobs_only_failures_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
     found = {number: entry("FINISHED") for number in range(60)} | {7: entry("FAILED", "epoch 3: [NaN]")}
     tables.print_jobs(jobs(60), found)

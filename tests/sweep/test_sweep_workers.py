@@ -6,14 +6,20 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 import pytest
 
 from nnlab import journal, pictures, runner
 from nnlab.errors import NnlabError
+from nnlab.journal import Journal
 from nnlab.sweep import workers
+from nnlab.sweep.pool import Pool
 from nnlab.sweep.progress import SweepProgress
+from nnlab.sweep.reporter import Reporter, Reports
+from nnlab.sweep.work import Work, judged
 from nnlab.sweep.workers import Task, train_all
 from nnlab.training import EpochResult
 from nnlab.watcher import Outcome, Watcher
@@ -168,6 +174,42 @@ def test_a_run_that_ends_its_process_each_time_fails_alone(
     assert (record.status, record.reason) == ("FAILED", reason)
     assert f"job 1 (seed=1) FAILED: {reason}" in capsys.readouterr().out
     assert files(planned[0].directory) == lone(planned[0], tmp_path)
+
+
+def pid(_reporter: Reporter) -> int:
+    return os.getpid()
+
+
+@linux
+def test_a_worker_that_is_killed_while_it_is_idle_is_replaced(tmp_path: Path) -> None:
+    with Reports(tmp_path) as reports, Pool[str, int](reports) as pool:
+        pool.submit("first", pid)
+        ((_, first),) = pool.done(60)
+        os.kill(first.result(), signal.SIGKILL)
+        while pool._idle[0]._flags.broken is None:
+            time.sleep(0.01)
+        pool.submit("second", pid)
+        ((work, second),) = pool.done(60)
+        assert work == "second"
+        assert second.result() != first.result()
+
+
+@pytest.mark.parametrize("problem", ["damaged", "in use"])
+def test_a_record_that_cannot_be_closed_fails_its_run_alone(tmp_path: Path, problem: str) -> None:
+    (task,) = seeds(tmp_path, 1)
+    held = Journal(task.directory)
+    held.write("run", run_id="0")
+    if problem == "damaged":
+        held.close("KILLED")
+        held.path.write_text("nonsense\n")
+    future: Future[list[Outcome]] = Future()
+    future.set_exception(BrokenProcessPool("SIGKILL"))
+    with SweepProgress(tmp_path) as progress:
+        progress.begin({task.directory: (0, task.name)}, 1)
+        assert list(judged(Work([task], resume=True, kills=1), future, progress)) == []
+    said = {"damaged": "is damaged", "in use": "is being written by another process"}
+    assert progress.outcomes[0].status == "FAILED"
+    assert said[problem] in str(progress.outcomes[0].reason)
 
 
 @pytest.mark.parametrize(

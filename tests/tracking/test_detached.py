@@ -9,6 +9,10 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
+
+from nnlab.tracking import follower
+
 if TYPE_CHECKING:
     from tests.tracking.conftest import Lab, Processes
 
@@ -44,3 +48,24 @@ def test_a_tracker_outlives_its_trainers_process_group_and_becomes_a_session(lab
         finally:
             os.killpg(trainer.pid, signal.SIGKILL)
     lab.wait_for(lambda: lab.sql("select status from runs") == ["KILLED"])
+
+
+_STARTED_BY_A_WORKER = """
+import os, signal
+from nnlab.tracking import sync
+signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+sync._leave_process_tree()
+try:
+    os.kill(os.getpid(), signal.SIGINT)
+except KeyboardInterrupt:
+    print("interrupted", flush=True)
+os.kill(os.getpid(), signal.SIGTERM)
+print("deaf")
+"""
+
+
+def test_a_tracker_that_a_deaf_worker_started_can_be_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(follower.DETACH, "1")
+    command = [sys.executable, "-c", _STARTED_BY_A_WORKER]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "interrupted\n"

@@ -116,6 +116,25 @@ def test_the_runs_of_a_sweep_are_children(lab: Lab, mirror: Mirror) -> None:
     assert lab.sql("select value from tags where key = 'nnlab.sweep'") == ["sweep", "sweep"]
 
 
+@pytest.mark.parametrize("where", ["0", "wine/0", "wine/relu/0"])
+def test_jobs_may_lie_some_folders_below_their_sweep(lab: Lab, mirror: Mirror, where: str) -> None:
+    lab.journal("sweeps/s", FINISHED, run_id="sweep", name="the sweep")
+    if "/" in where:
+        lab.journal("sweeps/s/wine", FINISHED, run_id="another", name="no sweep")
+    mirror(lab.journal(f"sweeps/s/{where}", FINISHED, run_id="job", parent="sweep", name="the job"))
+    ids = dict(lab.sql("select name, run_uuid from runs"))
+    assert lab.sql("select run_uuid, value from tags where key = 'mlflow.parentRunId'") == [
+        (ids["the job"], ids["the sweep"])
+    ]
+
+
+def test_a_job_whose_sweep_is_gone_has_no_parent(lab: Lab, mirror: Mirror) -> None:
+    lab.journal("sweeps/s", FINISHED, run_id="another")
+    assert mirror(lab.journal("sweeps/s/0", FINISHED, run_id="job", parent="sweep", name="the job"))
+    assert lab.sql("select name from runs") == ["the job"]
+    assert "mlflow.parentRunId" not in lab.tags()
+
+
 @pytest.mark.parametrize("where", ["1", "{sweep}/1"])
 @pytest.mark.parametrize("is_child_first", [False, True])
 def test_a_sweep_names_its_best_child_which_is_mirrored_first_if_need_be(
@@ -209,6 +228,21 @@ def test_a_dead_run_is_killed_with_what_is_on_disk_and_resumed_it_runs_and_finis
     assert [step for step, _, _ in lab.points("val/loss")] == [1, 2]
     assert "nnlab.reason" not in lab.tags()
     assert artifacts(lab) == {"history.csv": history + b"2,0.5\n"}
+
+
+def test_what_a_killed_run_had_written_before_it_was_resumed_is_written_anew(lab: Lab, mirror: Mirror) -> None:
+    updates = [metrics(step, update_loss=1.0 / step, update_accuracy=0.5) for step in (1, 2)]
+    stopped: dict[str, object] = {"type": "status", "status": "KILLED", "reason": "interrupted"}
+    written = [artifact("history.csv"), artifact("updates.csv")]
+    old = [metrics(1, val_loss=1.0), updates[0], *written, stopped]
+    directory = lab.journal("runs/a", *old, metrics(2, val_loss=0.5), updates[1])
+    (directory / "history.csv").write_text("epoch,val/loss\n1,1.0\n")
+    (directory / "updates.csv").write_text("step,loss,accuracy\n1,1.0,0.5\n")
+    assert mirror(directory)
+    assert artifacts(lab) == {
+        "history.csv": b"epoch,val/loss\n1,1.0\n2,0.5\n",
+        "updates.csv": b"step,loss,accuracy\n1,1.0,0.5\n2,0.5,0.5\n",
+    }
 
 
 def test_a_long_run_that_was_killed_and_resumed_has_each_point_once(lab: Lab, mirror: Mirror) -> None:

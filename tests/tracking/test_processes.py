@@ -163,3 +163,19 @@ def test_a_password_in_the_stores_address_is_neither_printed_nor_kept(
     ]
     assert "p@ss" not in output
     assert not any(b"p@ss" in content for content in kept)
+
+
+def test_a_tracker_killed_while_it_makes_the_store_is_no_obstacle_to_the_next(lab: Lab, nnlab: Processes) -> None:
+    """MLflow can't go on with a sqlite file whose schema is half made."""
+    lab.database.unlink()
+    lab.journal("runs/a", {"type": "status", "status": "FINISHED", "reason": None})
+    tracker = nnlab.start("sync", "--follow", "--exit-when-idle")
+    half_made = lab.outputs / ".mlflow.db.new"
+    lab.wait_for(lambda: half_made.exists() and half_made.stat().st_size > 50_000)
+    tracker.kill()
+    tracker.wait()
+    assert half_made.exists()
+    assert not lab.database.exists()
+    assert "1 run is mirrored" in nnlab.run("sync")
+    assert lab.sql("select status from runs") == ["FINISHED"]
+    assert not half_made.exists()

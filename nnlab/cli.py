@@ -157,6 +157,8 @@ def _compare(options: argparse.Namespace) -> int:
 
     if options.json and not options.json.resolve().parent.is_dir():
         raise NnlabError(f"--json {options.json}: there is no such folder")
+    if options.json and options.json.is_dir():
+        raise NnlabError(f"--json {options.json}: it is a folder; give the name of a file")
     result = compare(
         *options.where,
         experiment=options.experiment,

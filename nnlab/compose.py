@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import os
 import re
 import uuid
 from collections.abc import Collection, Iterator, Sequence
@@ -37,6 +38,8 @@ CONFIG_NAME = "config"
 NOT_OF_THE_RUN = ("hydra", "experiment", "claim")
 """Keys of a composed config that are not a run's: Hydra's own, and what an experiment claims to reach."""
 VERSION_BASE = "1.3"
+_PATHS = (("dataset", "path"), ("initializer", "from"))
+"""Settings that are places: they stay what they were when a run is gone on with from another folder."""
 
 
 @dataclass(frozen=True)
@@ -190,6 +193,9 @@ def job_from(composed: DictConfig, *, shipped_only: bool = False, trusted: Colle
         directory = _directory(hydra)
     finally:
         HydraConfig.instance().cfg = before
+    for group, key in _PATHS:
+        if isinstance(node := values.get(group), dict) and isinstance(node.get(key), str) and node[key]:
+            node[key] = os.path.abspath(os.path.expanduser(node[key]))  # noqa: PTH100, PTH111 - any text, even no path
     config = validate(values, shipped_only=shipped_only, trusted=trusted)
     chosen = {str(group): name for group, name in hydra.runtime.choices.items() if not str(group).startswith("hydra/")}
     return Job(

@@ -102,3 +102,10 @@ def test_an_own_folder_of_configs_is_found_first(tmp_path: Path) -> None:
     overrides = ["optimizer=careful"]
     with hydra_app(overrides, config_dir=str(tmp_path / "own")) as app:
         assert compose_job(app, overrides).config.optimizer.arguments == {"lr": 0.001}
+
+
+def test_places_stay_what_they_were_in_another_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    composed = job("dataset=csv", "dataset.path=tables/t.csv", "dataset.target=kind", "initializer.from=start")
+    assert composed.config.dataset.arguments["path"] == str(tmp_path / "tables" / "t.csv")
+    assert composed.config.initializer.from_ == str(tmp_path / "start")

@@ -63,19 +63,24 @@ def resume(directory: Path, *, retry_failed: bool = False, trusted: Collection[s
 def _outputs_root_of(directory: Path) -> Iterator[None]:
     """Use the outputs root that a run or sweep lies in, and with it its MLflow store, from whichever folder we are in.
 
-    The environment tells it to workers and tracker; where it names one already, that is used.
+    The environment tells it to workers and tracker, whatever it has named before: elsewhere the same runs would be
+    others.
     """
     folder = next((each for each in directory.parents[:2] if each.name in ("runs", "sweeps")), None)
     here = paths.outputs_dir()
-    if os.environ.get("NNLAB_OUTPUTS") or folder is None or folder.parent == here or directory in runs.find(here):
+    if folder is None or folder.parent == here or directory in runs.find(here):
         yield
         return
+    before = os.environ.get("NNLAB_OUTPUTS")
     os.environ["NNLAB_OUTPUTS"] = str(folder.parent)
-    say(f"NNLAB_OUTPUTS is not set: {folder.parent} is taken, where this lies")
+    say(f"{folder.parent} is taken as the outputs root, as this lies in it")
     try:
         yield
     finally:
-        del os.environ["NNLAB_OUTPUTS"]
+        if before is None:
+            del os.environ["NNLAB_OUTPUTS"]
+        else:
+            os.environ["NNLAB_OUTPUTS"] = before
 
 
 def _resume_sweep(sweep: Sweep, retry_failed: bool) -> None:

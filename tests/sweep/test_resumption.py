@@ -247,13 +247,18 @@ def test_what_is_gone_on_with_stays_in_its_outputs_root(
     capsys.readouterr()
     resume(sweep)
     assert capsys.readouterr().out.splitlines()[:2] == [
-        f"NNLAB_OUTPUTS is not set: {outputs} is taken, where this lies",
+        f"{outputs} is taken as the outputs root, as this lies in it",
         f"outputs  {outputs}",
     ]
     assert "NNLAB_OUTPUTS" not in os.environ
     assert list(Path().iterdir()) == []
     with resumption._outputs_root_of(sweep / "0"):
         assert paths.outputs_dir() == outputs
+    monkeypatch.setenv("NNLAB_OUTPUTS", str(tmp_path / "another"))
+    with resumption._outputs_root_of(sweep):
+        assert paths.outputs_dir() == outputs
+    assert os.environ["NNLAB_OUTPUTS"] == str(tmp_path / "another")
+    monkeypatch.delenv("NNLAB_OUTPUTS")
     mine = tmp_path / "elsewhere" / "runs" / "mine"  # hydra.run.dir=runs/mine
     Journal(mine).close("KILLED")
     runs.note(paths.outputs_dir(), mine)

@@ -45,10 +45,12 @@ def draw(runs: pd.DataFrame, result: pd.DataFrame, name: str) -> Iterator[tuple[
     yield "metrics.png", plots.final_metrics(_finals(groups, runs, result), _failures(result), title)
     if _is_grid(result):
         yield "heatmap.png", _heatmap(result, name)
-    panels = list(_panels({label: groups[label] for label in [*groups][:_PANELS]}))
+    panels, unloadable = _panels({label: groups[label] for label in [*groups][:_PANELS]})
     if panels:
         about = "of each setting the run of the median loss, its network and all samples"
         title = f"{name}\n{about}{_left_out(groups, _PANELS, result)}"
+        if unloadable:
+            title += f"\nnot shown, as their networks can't be loaded: {', '.join(unloadable)}"
         yield "decision_boundaries.png", maps.decision_boundaries(panels, title)
 
 
@@ -177,8 +179,10 @@ def _heatmap(result: pd.DataFrame, name: str) -> Figure:
     )
 
 
-def _panels(groups: _Groups) -> Iterator[Panel]:
-    """Yield the network of a typical run of each setting whose data has two features."""
+def _panels(groups: _Groups) -> tuple[list[Panel], list[str]]:
+    """Return the network of a typical run of each setting whose data has two features, and where there is none."""
+    panels: list[Panel] = []
+    unloadable: list[str] = []
     for label, runs in groups.items():
         part = "val" if "final/val_loss" in runs and runs["final/val_loss"].notna().all() else "train"
         run = runs.sort_values(f"final/{part}_loss", kind="stable").iloc[(len(runs) - 1) // 2]
@@ -188,10 +192,12 @@ def _panels(groups: _Groups) -> Iterator[Panel]:
         try:
             network = load(directory)
             stack = build([load_config(directory / "config.yaml")])
-        except NnlabError:  # somebody's own components, which aren't imported on the word of a file: see saved_config
+        except NnlabError:  # damaged, or components of one's own, not imported on the word of a file: see saved_config
+            unloadable.append(label)
             continue
         data, split = stack.dataset, stack.splits[0]
         places = {name: getattr(split, name) for name in stack.parts}
         points = {name: (data.x[place] / data.scale, data.y[place]) for name, place in places.items()}
         about = f"seed {run['seed']}: {part}/accuracy {run[f'final/{part}_accuracy']:.3f}"
-        yield Panel(f"{label}\n{about}", network.predict, points)
+        panels.append(Panel(f"{label}\n{about}", network.predict, points))
+    return panels, unloadable

@@ -5,9 +5,11 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from matplotlib.text import Text
 
-from nnlab import frames, journal, runner
+from nnlab import comparison, frames, journal, runner
 from nnlab.journal import Journal, Record
+from nnlab.sweep import pictures
 from nnlab.sweep.answer import best_run, conclude
 from tests.jobs import job
 from tests.sweep.fake_runs import fake_run
@@ -124,3 +126,16 @@ def test_trained_runs_in_the_plane_get_their_decision_boundaries(tmp_path: Path)
     table = frames.frame(children)
     best = table["final/val_accuracy"].max()
     assert record.tags["nnlab.best_child_directory"] in table["directory"][table["final/val_accuracy"] == best].tolist()
+
+
+def test_a_network_that_cannot_be_loaded_is_named_where_its_boundary_would_be(tmp_path: Path) -> None:
+    children = [tmp_path / each for each in ("tanh", "relu")]
+    for directory in children:
+        runner.run([job("dataset=moons", "training.epochs=2", f"activation={directory.name}")], [directory])
+    (children[1] / "checkpoints/epoch-000002/0.bias.npy").write_bytes(b"")
+    runs = frames.frame(children)
+    figure = dict(pictures.draw(runs, comparison.compare(runs=runs), "sweep"))["decision_boundaries.png"]
+    texts = " ".join(text.get_text().replace("\n", " ") for text in figure.findobj(Text))
+    assert "not shown, as their networks can't be loaded: relu" in texts
+    assert "seed 0" in texts
+    assert len(figure.axes) == 1

@@ -82,12 +82,12 @@ def title_height(title: str, width: float) -> float:
 
 
 def wrapped(text: str, width: float) -> str:
-    """Return a title broken into lines that fit into a width in inches, at most four."""
+    """Return a title broken into lines that fit into a width in inches, at most six."""
     letters = max(12, int(width / LETTER))
     lines = [
         piece for line in text.splitlines() for piece in textwrap.wrap(line, letters, max_lines=3, placeholder=" …")
     ]
-    return "\n".join(lines[:4])
+    return "\n".join(lines[:6])
 
 
 def shortened(text: str, letters: int) -> str:

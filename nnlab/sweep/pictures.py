@@ -50,7 +50,7 @@ def draw(runs: pd.DataFrame, result: pd.DataFrame, name: str) -> Iterator[tuple[
         about = "of each setting the run of the median loss, its network and all samples"
         title = f"{name}\n{about}{_left_out(groups, _PANELS, result)}"
         if unloadable:
-            title += f"\nnot shown, as their networks can't be loaded: {', '.join(unloadable)}"
+            title += f"\nno network to load: {', '.join(unloadable)}"
         yield "decision_boundaries.png", maps.decision_boundaries(panels, title)
 
 

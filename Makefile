@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test lint types tests figures trajectories bench bench-sweeps clean
+.PHONY: run test lint types tests figures trajectories bench bench-sweeps faults clean
 
 run: .venv/installed
 	$(BIN)/nnlab train -m activation=sigmoid,tanh,relu 'seed=range(5)' training.epochs=60
@@ -38,6 +38,10 @@ bench: .venv/installed
 bench-sweeps: .venv/installed
 	$(BIN)/pip install -q -c constraints.txt -e '.[bench]'
 	$(BIN)/python benchmarks/sweeps/run.py
+
+# Injects faults by the hundred and counts what is lost; writes benchmarks/FAULTS.md. Needs strace. About an hour.
+faults: .venv/installed-test
+	$(BIN)/python -m benchmarks.faults.run
 
 clean:
 	rm -rf .venv build dist

@@ -2,37 +2,32 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import chdir, contextmanager
 from pathlib import Path
 from typing import NoReturn
 
 import hydra
 from hydra._internal.utils import get_args_parser
+from hydra.conf import HydraConf
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, open_dict
 
 from nnlab import journal, paths, runner
-from nnlab.compose import (
-    CONFIG_NAME,
-    VERSION_BASE,
-    compose_job,
-    hydra_app,
-    hydra_errors,
-    job_from,
-    own_directory,
-    register,
-)
+from nnlab.compose import VERSION_BASE, compose_job, hydra_app, job_from, own_directory, register
 from nnlab.config import Config
-from nnlab.errors import NnlabError
+from nnlab.errors import NnlabError, naming
+from nnlab.explanation import CONFIG_NAME, hydra_errors
 from nnlab.mirroring import say_where, wait_until_mirrored
 from nnlab.output import say
 from nnlab.progress import Progress
 from nnlab.signals import ends_with_its_reader
 from nnlab.sweep import frozen
+from nnlab.sweep.run_resumption import say_interrupted
 from nnlab.watcher import Outcome
 
 
@@ -48,7 +43,7 @@ def train(arguments: Sequence[str]) -> Path | None:
     """
     parser = get_args_parser()
     parser.error = _refuse  # type: ignore[method-assign] # Hydra's own prints a dozen lines of usage
-    options = parser.parse_args(list(arguments))
+    options = parser.parse_intermixed_args(list(arguments))  # -m may stand anywhere
     if options.experimental_rerun is not None:
         raise NnlabError("--experimental-rerun reads a pickle, which can run anything: nnlab does not")
     if any((options.help, options.hydra_help, options.cfg, options.info, options.shell_completion)):
@@ -66,29 +61,43 @@ def train(arguments: Sequence[str]) -> Path | None:
         say_where(job.config.tracking.enabled)
         say(f"run      {directory}")
         try:
-            outcome = app.run(config_name, task, overrides).return_value
+            with naming(directory):  # what Hydra itself writes there
+                outcome = app.run(config_name, task, overrides).return_value
         except KeyboardInterrupt:
-            say(f"interrupted: the run is kept as KILLED; go on with: nnlab resume {directory}")
+            say_interrupted(directory)
             raise
+        if isinstance(outcome, NnlabError):
+            raise outcome
         end(directory, job.config, outcome)
         return directory
 
 
-def task(composed: DictConfig) -> Outcome:
+def task(composed: DictConfig) -> Outcome | NnlabError:
     """Do one job: what Hydra calls, in whatever process its launcher chose. A sweep's job is done as it was planned.
 
+    Returns:
+        how it ended, or why a lone one was refused, about which Hydra would add a line of its own.
+
     Raises:
-        NnlabError: the job can't be built.
+        NnlabError: a sweep's job can't be built.
     """
     hydra_node = HydraConfig.get()
+    with chdir(hydra_node.runtime.cwd):  # back from where hydra.job.chdir=true leads: paths mean what they did before
+        return _task(composed, hydra_node)
+
+
+def _task(composed: DictConfig, hydra_node: HydraConf) -> Outcome | NnlabError:
     if hydra_node.mode is RunMode.MULTIRUN:
         return _job_of_sweep(Path(hydra_node.runtime.cwd, hydra_node.sweep.dir).resolve(), int(hydra_node.job.num))
     with open_dict(composed):
         composed.hydra = hydra_node
     job = job_from(composed)
     name = runner.default_name(job)
-    with Progress(name) as progress:
-        (outcome,) = runner.run([job], [job.directory], names=[name], progress=progress)
+    try:
+        with Progress(name) as progress:
+            (outcome,) = runner.run([job], [job.directory], names=[name], progress=progress)
+    except NnlabError as refused:
+        return refused
     if outcome.reason:
         say(f"{name}  {'FAILED: ' if outcome.status == 'FAILED' else ''}{outcome.reason}")
     return outcome
@@ -132,19 +141,21 @@ def _job_of_sweep(directory: Path, number: int) -> Outcome:
 def _show(arguments: Sequence[str]) -> None:
     """Let Hydra itself answer --help, --cfg, --info and the like."""
     register()
-    with _command_line(arguments), ends_with_its_reader(), hydra_errors(arguments):
+    with _command_line(arguments), ends_with_its_reader(), hydra_errors(arguments), naming("the standard output"):
         hydra.main(str(paths.conf_dir()), CONFIG_NAME, VERSION_BASE)(task)()
 
 
 @contextmanager
 def _command_line(arguments: Sequence[str]) -> Iterator[None]:
     """Give Hydra's main its arguments, and let errors come out of it instead of ending the process."""
-    argv, full = sys.argv, os.environ.get("HYDRA_FULL_ERROR")
+    argv, full, raises = sys.argv, os.environ.get("HYDRA_FULL_ERROR"), logging.raiseExceptions
     sys.argv, os.environ["HYDRA_FULL_ERROR"] = ["nnlab", *arguments], "1"
+    logging.raiseExceptions = False  # a line that can't be printed; the last ``flush`` says so
     try:
         yield
+        sys.stdout.flush()
     finally:
-        sys.argv = argv
+        sys.argv, logging.raiseExceptions = argv, raises
         if full is None:
             del os.environ["HYDRA_FULL_ERROR"]
         else:

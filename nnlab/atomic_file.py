@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from nnlab.errors import naming
+
 
 def write(path: Path, data: bytes) -> None:
     """Replace a file, or make it; until all is on the disk, what was there stands.
@@ -24,7 +26,7 @@ def write(path: Path, data: bytes) -> None:
 
 def write_synced(path: Path, data: bytes) -> None:
     """Write a file and wait until its bytes are on the disk; its name may not be: see ``sync_directory``."""
-    with path.open("wb") as file:
+    with naming(path), path.open("wb") as file:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
@@ -36,6 +38,18 @@ def sync_directory(path: Path) -> None:
         return
     fd = os.open(path, os.O_RDONLY)
     try:
-        os.fsync(fd)
+        with naming(path):
+            os.fsync(fd)
     finally:
         os.close(fd)
+
+
+def sync_names(path: Path) -> None:
+    """Wait until a path's own name is on the disk, and the names of all folders that it is in.
+
+    What we may not write is left out: nobody of us has made anything there.
+    """
+    for folder in path.absolute().parents:
+        if not os.access(folder, os.W_OK):
+            return
+        sync_directory(folder)

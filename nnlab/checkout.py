@@ -15,7 +15,11 @@ from nnlab import paths
 LARGEST_DIFF = 10_000_000
 """Bytes; a diff that is larger is not kept."""
 
-_INHERITED = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE")  # a git hook sets them, for a repository of its own
+_SECRETIVE = (".env", ".env.*", "*.pem", "*.key", "*.p12", "id_rsa*", "id_ed25519*", ".netrc", ".pypirc")
+"""Names of files that are known for holding secrets: no sources. Others see the diff, so it is without them."""
+
+# A git hook sets these, for a repository of its own; the last one would take our patterns for names.
+_INHERITED = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_LITERAL_PATHSPECS")
 _PLAIN = (  # whatever the user's settings say
     *("--binary", "--unified=3", "--no-color", "--no-ext-diff", "--no-textconv", "--no-relative"),
     *("--submodule=short", "--src-prefix=a/", "--dst-prefix=b/"),
@@ -29,7 +33,8 @@ class Checkout(NamedTuple):
         commit: that is checked out.
         dirty: whether a tracked file differs from it, or there is a Python module that git neither tracks nor
             ignores; None where git can't say. Other untracked files don't count, and are not kept: data, notes, a
-            config (the run's own config.yaml has what it said) or passwords.
+            config (the run's own config.yaml has what it said) or passwords. Nor do tracked files count that by their
+            names hold passwords or keys.
         diff: what ``git apply`` needs to make the sources out of the commit; empty if they are the commit's.
         note: why there is no diff, where there should be one.
     """
@@ -98,7 +103,8 @@ def _diff(root: Path, index: Path, objects: Path, untracked: list[bytes]) -> byt
             add = ("--literal-pathspecs", "add", "--intent-to-add", "--pathspec-from-file=-", "--pathspec-file-nul")
             if _git(root, *add, given=b"\0".join(untracked), environment=environment) is None:
                 return None
-        return _git(root, "diff", *_PLAIN, "HEAD", environment=environment)
+        kept_out = [f":(exclude,glob,icase)**/{name}" for name in _SECRETIVE]
+        return _git(root, "diff", *_PLAIN, "HEAD", "--", ":/", *kept_out, environment=environment)
 
 
 def _git(

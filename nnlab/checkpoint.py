@@ -7,7 +7,9 @@
         manifest.json                        shape, dtype and SHA-256 of each; epoch, step, random states ...
         manifest.sha256                      of manifest.json
 
-Nothing here can run code: arrays are read with ``allow_pickle=False``, from bytes whose hash has been checked.
+In a run's directory, the journal has the SHA-256 of the manifest, so that neither another run's checkpoint nor one that
+was made anew, hashes and all, is taken for it. Nothing here can run code: arrays are read with ``allow_pickle=False``,
+from bytes whose hash has been checked.
 """
 
 from __future__ import annotations
@@ -16,23 +18,26 @@ import hashlib
 import io
 import json
 import math
+import os
+import re
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nnlab import atomic_file, npy, regular_file
+from nnlab import atomic_file, manifest_file, noted, npy, regular_file
 from nnlab.errors import NnlabError
 from nnlab.machine_memory import check_fits
 from nnlab.one_line import one_line
 
 _MANIFEST, _SEAL = "manifest.json", "manifest.sha256"
 _MANIFEST_BYTES = 10_000_000  # a data set may have many classes, and their names are in it
-_DIMENSIONS = 8  # more than any array of a network has
-_EPOCHS = ("epoch", "restored_epoch")
+_NAME = re.compile(r"epoch-([0-9]{6,18})")
+_NOT_OURS = {".DS_Store", "Thumbs.db", "desktop.ini"}  # what file managers leave wherever somebody has looked
+_SHOWN = 8  # epochs listed
 
 
 def write(folder: Path, arrays: Mapping[str, NDArray[Any]], manifest: Mapping[str, Any]) -> None:
@@ -47,13 +52,16 @@ def write(folder: Path, arrays: Mapping[str, NDArray[Any]], manifest: Mapping[st
         OSError: the file system refuses; then nothing is left behind under the checkpoint's name.
         NnlabError: a name leads out of the folder.
     """
-    _check_names(folder, [f"{name}.npy" for name in arrays])
-    if folder.exists():
+    manifest_file.check_names(folder, [f"{name}.npy" for name in arrays])
+    if os.path.lexists(folder):
         if not problems(folder):
             return
-        shutil.rmtree(folder)
+        remove(folder)
+    if not folder.parent.is_dir():
+        folder.parent.mkdir(parents=True)
+        atomic_file.sync_names(folder.parent)  # or a power cut might leave a run's first checkpoints without their run
     temporary = _temporary(folder)
-    temporary.mkdir(parents=True)
+    temporary.mkdir()
     try:
         files = {}
         for name, array in arrays.items():
@@ -84,8 +92,12 @@ def read(folder: Path) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         NnlabError: it is missing, incomplete or damaged; the text names the file.
     """
     manifest = read_manifest(folder)
-    if strangers := sorted({path.name for path in folder.glob("*.npy")} - manifest["files"].keys()):
+    expected = {_MANIFEST, _SEAL, *manifest["files"]}
+    found = {path.name: path for path in folder.iterdir()}
+    if strangers := sorted(found.keys() - expected - _NOT_OURS):
         raise NnlabError(f"{folder} holds files that its manifest does not name: {one_line(', '.join(strangers))}")
+    if links := sorted(name for name in expected & found.keys() if found[name].is_symlink()):
+        raise NnlabError(f"{folder / links[0]} is a symbolic link: a checkpoint's files are its own")
     check_fits(2 * sum(regular_file.size(folder / name) for name in manifest["files"]), str(folder))
     arrays = {}
     for name, entry in manifest["files"].items():
@@ -108,7 +120,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     Raises:
         NnlabError: as for ``read``.
     """
-    if not (folder / _MANIFEST).is_file():
+    if not os.path.lexists(folder / _MANIFEST):
         raise NnlabError(f"{folder} is no checkpoint: there is no {_MANIFEST} in it")
     path = folder / _MANIFEST
     text = regular_file.read(path, _MANIFEST_BYTES)
@@ -116,13 +128,19 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         raise NnlabError(f"{path} is damaged: its SHA-256 is not the one in {_SEAL}")
     try:
         manifest: dict[str, Any] = json.loads(text)
-        problem = _problem(manifest)
+        problem = manifest_file.problem(manifest)
     except (ValueError, RecursionError) as error:
         problem = str(error)
     if problem:
         raise NnlabError(f"{path} is no manifest: {one_line(problem)}")
-    _check_names(folder, manifest["files"])
+    manifest_file.check_names(folder, manifest["files"])
+    _check_place(folder, manifest, hashlib.sha256(text).hexdigest())
     return manifest
+
+
+def seal(folder: Path) -> str:
+    """Return the SHA-256 of the manifest of a checkpoint that was just written or read."""
+    return hashlib.sha256((folder / _MANIFEST).read_bytes()).hexdigest()
 
 
 def problems(folder: Path) -> str | None:
@@ -148,24 +166,58 @@ def find(directory: Path, which: str = "last") -> Path:
     if (directory / _MANIFEST).is_file():
         return directory
     root = directory / "checkpoints"
-    epochs = sorted(int(path.name[6:]) for path in root.glob("epoch-*") if path.name[6:].isdecimal())
-    if not epochs:
+    known = noted.of(root).seals  # asked first: one that is written now is then on the disk
+    there = epochs(root)
+    newest = max([*there, *(int(match[1]) for each in known if (match := _NAME.fullmatch(each)))], default=None)
+    if newest is None:
         raise NnlabError(f"{directory} holds no checkpoint: there is no checkpoints/epoch-... in it")
-    epoch = {str(each): each for each in epochs}.get(str(which))
+    epoch = {str(each): each for each in there}.get(str(which))
     if which in ("last", "best"):
-        manifest = read_manifest(root / name(epochs[-1]))
-        epoch = manifest.get("restored_epoch", epochs[-1]) if which == "last" else manifest.get("best", {}).get("epoch")
-    if epoch not in epochs:
-        have = ", ".join(str(epoch) for epoch in epochs)
+        if newest not in there:
+            raise NnlabError(f"{root / name(newest)}, the last checkpoint, is missing")
+        manifest = read_manifest(root / name(newest))
+        epoch = manifest.get("restored_epoch", newest) if which == "last" else manifest.get("best", {}).get("epoch")
+        if epoch is not None and epoch not in there:
+            raise NnlabError(f"{root / name(epoch)}, the {which} checkpoint, is missing")
+    if epoch not in there:
+        have = ", ".join(str(epoch) for epoch in there)
         raise NnlabError(f"{directory} holds no checkpoint {which!r}: choose last, best or an epoch of {have}")
     return root / name(epoch)
+
+
+def epochs(root: Path) -> list[int]:
+    """Return the epochs of which there is something under a checkpoint's name, in order.
+
+    Args:
+        root: the folder of a run's checkpoints.
+    """
+    found = (_NAME.fullmatch(path.name) for path in root.glob("epoch-*"))
+    return sorted(epoch for match in found if match and name(epoch := int(match[1])) == match[0])
+
+
+def whole_ones(directory: Path) -> str:
+    """Say which checkpoints of a run are whole, for somebody who can't have the one that was asked for."""
+    root = directory / "checkpoints"
+    whole = [str(epoch) for epoch in epochs(root) if problems(root / name(epoch)) is None]
+    if not whole:
+        return "no other checkpoint is whole"
+    shown = ", ".join(whole if len(whole) <= _SHOWN else [*whole[: _SHOWN // 2], "...", *whole[-_SHOWN // 2 :]])
+    return f"whole ones are those of the epochs {shown}: choose one of them"
 
 
 def remove(folder: Path) -> None:
     """Delete a checkpoint: renamed first, so that a killed process leaves no half of one under its name."""
     doomed = _temporary(folder)
     folder.rename(doomed)
-    shutil.rmtree(doomed)
+    delete(doomed)
+
+
+def delete(place: Path) -> None:
+    """Delete a folder, or what is in its place."""
+    if place.is_symlink() or not place.is_dir():
+        place.unlink()
+    else:
+        shutil.rmtree(place)
 
 
 def name(epoch: int) -> str:
@@ -176,35 +228,19 @@ def name(epoch: int) -> str:
 def _temporary(folder: Path) -> Path:
     """Return an unused place beside a checkpoint, rid of what a killed process left there; a run has one trainer."""
     temporary = folder.with_name(f".{folder.name}.tmp")
-    if temporary.exists():
-        shutil.rmtree(temporary)
+    if os.path.lexists(temporary):
+        delete(temporary)
     return temporary
 
 
-def _problem(manifest: Any) -> str | None:
-    """Return what makes some JSON no manifest, or None; what else is in one is for its readers to check."""
-    if not isinstance(manifest, dict) or not isinstance(manifest.get("files"), dict):
-        return "it has no files"
-    for name, entry in manifest["files"].items():
-        if not isinstance(entry, dict) or not all(isinstance(entry.get(key), str) for key in ("dtype", "sha256")):
-            return f"files.{name}: it should have shape, dtype and sha256"
-        shape = entry.get("shape")
-        if not isinstance(shape, list) or len(shape) > _DIMENSIONS or not all(_is_count(size) for size in shape):
-            return f"files.{name}.shape: it should be a list of at most {_DIMENSIONS} whole numbers, none below 0"
-    best = manifest.get("best", {})
-    if not isinstance(best, dict):
-        return "best: it should be an object"
-    for key, epoch in (("best.epoch", best.get("epoch", 0)), *((key, manifest.get(key, 0)) for key in _EPOCHS)):
-        if not _is_count(epoch):
-            return f"{key}: it should be a whole number of at least 0"
-    return None
-
-
-def _is_count(value: object) -> bool:
-    return type(value) is int and 0 <= value < 2**63
-
-
-def _check_names(folder: Path, names: Iterable[str]) -> None:
-    for name in names:
-        if Path(name).name != name or not name.endswith(".npy") or not name.isprintable():
-            raise NnlabError(f"{folder}: {name!r} is not the name of a file in it")
+def _check_place(folder: Path, manifest: Mapping[str, Any], found: str) -> None:
+    """Refuse a checkpoint that is whole, but not the one that belongs where it is."""
+    known = noted.of(folder.parent)
+    is_named = _NAME.fullmatch(folder.name) or known.config_hash is not None  # elsewhere it may have any name
+    if is_named and "epoch" in manifest and name(manifest["epoch"]) != folder.name:
+        raise NnlabError(f"{folder} is the checkpoint of another epoch: of {manifest['epoch']}, by its manifest")
+    expected, of_run = known.seals.get(folder.name), known.config_hash
+    if expected not in (None, found):
+        raise NnlabError(f"{folder} is not the checkpoint that the run has written: the journal has another SHA-256")
+    if of_run is not None and manifest.get("config_hash", of_run) != of_run:
+        raise NnlabError(f"{folder} is the checkpoint of another run: its config_hash is not the run's")

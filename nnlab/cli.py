@@ -9,9 +9,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from nnlab.errors import NnlabError
+from nnlab import output
+from nnlab.errors import NnlabError, describe, naming
 from nnlab.one_line import one_line
 from nnlab.output import say
+from nnlab.signals import interruptible
 
 _DESCRIPTION = "Experiment-tracking research harness for neural networks in plain NumPy."
 _EPILOG = """examples:
@@ -22,14 +24,23 @@ _EPILOG = """examples:
   nnlab compare                                              mean and spread over seeds
   nnlab reproduce all --quick                                re-earn the published figures
   nnlab ui                                                   look at the runs in MLflow
+  nnlab doctor                                               what is wrong here, and what to do
 """
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the command line and exit: 0, 1 if a run failed, 2 if the input was wrong, 130 on Ctrl-C."""
+    with interruptible():
+        _main(argv)
+
+
+def _main(argv: Sequence[str] | None) -> None:
     arguments = list(sys.argv[1:] if argv is None else argv)
+    output.open_missing()
     try:
-        sys.exit(_dispatch(arguments))
+        code = _dispatch(arguments)
+        output.check()
+        sys.exit(code)
     except NnlabError as error:
         sys.stderr.write(f"nnlab: {one_line(str(error))}\n")
         sys.exit(error.exit_code)
@@ -37,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         sys.stderr.write("nnlab: interrupted\n")
         sys.exit(130)
     except OSError as error:
-        sys.stderr.write(f"nnlab: {error.filename or 'input/output'}: {error.strerror or error}\n")
+        sys.stderr.write(f"nnlab: {one_line(describe(error))}\n")
         sys.exit(1)
 
 
@@ -114,6 +125,9 @@ def _parser() -> argparse.ArgumentParser:
     ui.add_argument("--no-browser", action="store_true", help="only print the URL")
     ui.set_defaults(function=_ui)
 
+    doctor = verbs.add_parser("doctor", help="what is wrong here, if anything, and what to do about it")
+    doctor.set_defaults(function=_doctor)
+
     data = verbs.add_parser("data", help="fetch, list or verify data sets")
     actions = data.add_subparsers(required=True, metavar="action")
     fetch = actions.add_parser("fetch", help="download and verify a data set")
@@ -172,7 +186,8 @@ def _compare(options: argparse.Namespace) -> int:
     else:
         say(tables.as_text(result, options.format))
     if options.json:
-        options.json.write_text(tables.as_text(result, "json") + "\n", encoding="utf-8")
+        with naming(options.json):
+            options.json.write_text(tables.as_text(result, "json") + "\n", encoding="utf-8")
         if options.format == "table":
             say(f"written to {options.json.resolve()}")
     return 0
@@ -204,6 +219,12 @@ def _ui(options: argparse.Namespace) -> int:
     from nnlab.ui import ui
 
     return ui(paths.outputs_dir(), say, port=options.port, browser=not options.no_browser)
+
+
+def _doctor(options: argparse.Namespace) -> int:  # noqa: ARG001 - every verb takes its options
+    from nnlab.doctor.examination import doctor
+
+    return doctor(say)
 
 
 def _data_fetch(options: argparse.Namespace) -> int:

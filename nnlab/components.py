@@ -22,6 +22,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from nnlab import paths
 from nnlab.errors import NnlabError
 
+_LONGEST = 200  # characters of a value in a message
+
 
 class Component(BaseModel):
     """One node of the config: ``_target_`` plus the arguments of the target, as extras."""
@@ -61,7 +63,7 @@ class Component(BaseModel):
         group = "activation" if where.startswith("architecture.") else where.partition(".")[0]
         if self.target not in trusted and self.target not in shipped_targets(group):
             raise NnlabError(
-                f"{where}._target_={_shown(self.target[:200])}: nnlab does not ship such a choice of {group}, so it is "
+                f"{where}._target_={_shown(self.target)}: nnlab does not ship such a choice of {group}, so it is "
                 "not loaded; take one of `nnlab train --help`, or say --trust TARGET if you know its code"
             )
 
@@ -136,7 +138,9 @@ def validated(
         raise NnlabError(unknown_key(key, known))
     if first["type"] == "missing":
         raise NnlabError(f"{key} is missing: give it a value")
-    if first["type"] == "model_type":
+    if first["loc"][-1:] == ("[key]",):
+        raise NnlabError(f"{key.rpartition('.')[0]}: the key {_shown(first['input'])} is no text; put it in quotes")
+    if first["type"] in ("model_type", "dict_type"):
         raise NnlabError(f"{key}={_shown(first['input'])}: it is a section, not a value; set the keys in it")
     if first["type"] == "value_error":  # a check of our own, on a whole section
         raise NnlabError(f"{key}: {first['ctx']['error']}")
@@ -162,8 +166,9 @@ def unknown_key(key: str, known: Iterable[str]) -> str:
 
 
 def _shown(value: Any) -> str:
-    """Return a value as one would write it in YAML."""
-    return json.dumps(value, default=str)
+    """Return a value as one would write it in YAML, its beginning if it is long."""
+    shown = json.dumps(value, default=str, ensure_ascii=False)
+    return shown if len(shown) <= _LONGEST else f"{shown[:_LONGEST]}..."
 
 
 def _path_in(values: Mapping[str, Any], location: Sequence[str | int]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Composition: from Hydra's overrides to a Job, and Hydra's errors to one line each."""
+"""Composition: from Hydra's overrides to a Job."""
 
 from __future__ import annotations
 
@@ -15,26 +15,20 @@ from pathlib import Path
 from typing import Any
 
 from hydra import version
-from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.hydra import Hydra
 from hydra._internal.utils import create_config_search_path
 from hydra.core.config_search_path import SearchPathQuery
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Glob, Override, Sweep
-from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException, OverrideParseException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
 from nnlab import paths
-from nnlab.components import unknown_key
-from nnlab.config import GROUPS, Config, validate
+from nnlab.config import Config, validate
 from nnlab.errors import NnlabError
+from nnlab.explanation import CONFIG_NAME, check_overrides, hydra_errors
 
-CONFIG_NAME = "config"
 NOT_OF_THE_RUN = ("hydra", "experiment", "claim")
 """Keys of a composed config that are not a run's: Hydra's own, and what an experiment claims to reach."""
 VERSION_BASE = "1.3"
@@ -75,17 +69,20 @@ def register(experiments: Sequence[Path] = ()) -> None:
     own = stamp()
     OmegaConf.register_new_resolver("nnlab.outputs", lambda: str(paths.outputs_dir()), replace=True)
     OmegaConf.register_new_resolver("nnlab.stamp", lambda: own, replace=True)
-    store = ConfigStore.instance()
     for path in [*sorted(paths.experiments_dir().glob("*.yaml")), *experiments]:
-        # The group's folder has another name than the group, so Hydra's search path can't find it by itself.
-        node = _experiment(path, path.stat().st_mtime_ns)
-        store.store(group="experiment", name=path.stem, node=node, package="_global_", provider="nnlab")
+        _store(path, path.stat().st_mtime_ns)
+    if experiments:  # one may have the name of one of ours, which is then to be stored again
+        _store.cache_clear()
 
 
 @functools.cache
-def _experiment(path: Path, _changed: int) -> Any:
-    """Return what an experiment's file holds; read once, as parsing them all takes longer than composing a run."""
-    return OmegaConf.load(path)
+def _store(path: Path, _changed: int) -> None:
+    """Give Hydra an experiment's file: once, as parsing and copying them all takes longer than composing a run.
+
+    The group's folder has another name than the group, so Hydra's search path can't find it by itself.
+    """
+    node = OmegaConf.load(path)
+    ConfigStore.instance().store(group="experiment", name=path.stem, node=node, package="_global_", provider="nnlab")
 
 
 @contextmanager
@@ -119,25 +116,8 @@ def hydra_app(
     GlobalHydra.instance().clear()
     version.setbase(VERSION_BASE)
     with hydra_errors(overrides):
-        for override in OverridesParser.create().parse_overrides(list(overrides)):
-            check_choice(override)
+        check_overrides(overrides)
         yield Hydra.create_main_hydra2("train", search_path)
-
-
-def check_choice(override: Override) -> None:
-    """Refuse what is no name where a choice of a group is to be named; Hydra ends in a traceback there.
-
-    Raises:
-        NnlabError: it is a number, say, or null.
-    """
-    group, value = override.key_or_group, override.value()
-    is_group = group in (*GROUPS, "experiment") or group.startswith("hydra/")
-    is_name = isinstance(value, (str, dict, Sweep, Glob)) or (value is None and override.is_delete())
-    if not is_group or is_name or (isinstance(value, list) and all(isinstance(each, str) for each in value)):
-        return
-    if value is None and group in GROUPS:
-        raise NnlabError(f"{override.input_line}: a run can't do without; `nnlab train --help` lists the choices")
-    raise NnlabError(f"{override.input_line}: a choice of {group} is a name; `nnlab train --help` lists them")
 
 
 def _directory(hydra: DictConfig) -> Path:
@@ -146,17 +126,6 @@ def _directory(hydra: DictConfig) -> Path:
     if hydra.mode is RunMode.MULTIRUN:
         return Path(str(hydra.sweep.dir), str(hydra.sweep.subdir)).resolve()
     return Path(str(hydra.run.dir)).resolve()
-
-
-@contextmanager
-def hydra_errors(overrides: Sequence[str]) -> Iterator[None]:
-    """Turn what Hydra and OmegaConf raise into one line, and leave nothing of Hydra's behind."""
-    try:
-        yield
-    except (HydraException, OmegaConfBaseException) as error:
-        raise explain(error, overrides) from error
-    finally:
-        GlobalHydra.instance().clear()
 
 
 def compose_job(
@@ -245,45 +214,3 @@ def _in_grammar(value: Any) -> str:
         escaped = text.replace("\\", "\\\\").replace("'", "\\'")
         return f"'{escaped}'"
     return text
-
-
-def explain(error: Exception, overrides: Sequence[str] = ()) -> NnlabError:
-    """Return what Hydra or OmegaConf raised as an error of one line that lists the choices.
-
-    Args:
-        error: what was raised.
-        overrides: that led to it; with their group choices, the keys of just these groups are listed.
-    """
-    text = str(error) or type(error).__name__
-    first = text.splitlines()[0].strip()
-    if several := re.search(r"(?:Ambiguous value for argument|Sweep parameters) '([^']+)'", text):
-        return NnlabError(f"{several[1]}: several values: add -m for a sweep, or write a list as key=[a,b]")
-    if isinstance(error, MissingConfigException) and error.missing_cfg_file:
-        group, _, name = error.missing_cfg_file.rpartition("/")
-        choices = ", ".join(sorted(error.options or ()))
-        return NnlabError(f"{group}={name}: there is no such choice; choose from {choices}" if group else first)
-    if isinstance(error, OverrideParseException):
-        return NnlabError(f"{error.override!r} is no override: {first}; write key=value or group=choice")
-    if first.startswith("Error merging override ") and error.__cause__:
-        return NnlabError(f"{first.removeprefix('Error merging override ')}: {str(error.__cause__).splitlines()[0]}")
-    if isinstance(error, ConfigCompositionException) and (found := re.search(r"override '([^'=]+)", text)):
-        return NnlabError(unknown_key(found[1].lstrip("+~"), _known_keys(found[1].lstrip("+~"), overrides)))
-    if key := getattr(error, "full_key", None):
-        return NnlabError(f"{key}: {first}")
-    return NnlabError(first)
-
-
-def _known_keys(key: str, overrides: Sequence[str]) -> list[str]:
-    """Return the keys beside ``key`` in the config with the same group choices."""
-    choices = [each for each in overrides if re.fullmatch(r"\w+=[\w-]+", each) and each.partition("=")[0] in GROUPS]
-    loader = ConfigLoaderImpl(create_config_search_path(str(paths.conf_dir())))  # Hydra's may be gone by now
-    try:
-        node: Any = loader.load_configuration(CONFIG_NAME, choices, RunMode.RUN)
-    except HydraException:  # one of the choices is itself wrong, or from a folder of the user's
-        node = loader.load_configuration(CONFIG_NAME, [], RunMode.RUN)
-    for part in key.split(".")[:-1]:
-        if not OmegaConf.is_dict(node) or part not in node:
-            return []
-        node = node._get_node(part)
-    hidden = ("_target_", "hydra")
-    return [str(name) for name in node if name not in hidden] if OmegaConf.is_dict(node) else []

@@ -1,4 +1,10 @@
-"""The one exception that a user is meant to read."""
+"""Errors: the one exception that a user is meant to read, and what the system's own come to in one line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 
 class NnlabError(Exception):
@@ -14,3 +20,23 @@ class NnlabError(Exception):
     def __init__(self, message: str, exit_code: int = 2) -> None:
         super().__init__(message)
         self.exit_code = exit_code
+
+
+@contextmanager
+def naming(file: Path | str) -> Iterator[None]:
+    """Let an ``OSError`` name the file that it is about: those of ``write``, ``fsync`` and ``close`` don't."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None:
+            error.filename = str(file)
+        raise
+
+
+def describe(error: BaseException) -> str:
+    """Return what went wrong: our own words, a file and why the system refuses it, else the exception."""
+    if isinstance(error, NnlabError):
+        return str(error)
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror or error}"
+    return ": ".join(filter(None, (type(error).__name__, str(error))))  # a MemoryError may say nothing

@@ -17,6 +17,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 from numpy.typing import NDArray
 
+from nnlab.errors import naming
+
 SPLIT_COLORS = {"train": "#4c72b0", "val": "#dd8452", "test": "#55a868"}
 CYCLE = (
     "#4c72b0",
@@ -35,13 +37,15 @@ LETTER = 0.085
 
 _LINE_HEIGHT = 0.19  # inches, of a title
 _MARKED = 30  # up to so many points, a marker each
+_DRAWABLE = 1e250  # what a run comes to that diverges in float64: beyond, the axes themselves would overflow
 _POINTS = 2000  # of a line; our figures are about 1,000 pixels wide
 
 
 def save(figure: Figure, path: Path) -> None:
     """Write a figure as PNG."""
     # Level 1 instead of 6: files a tenth larger, a tenth of the time saved.
-    figure.savefig(path, format="png", dpi=120, pil_kwargs={"compress_level": 1})
+    with naming(path):
+        figure.savefig(path, format="png", dpi=120, pil_kwargs={"compress_level": 1})
 
 
 def add_axes(
@@ -104,8 +108,8 @@ def plain(text: str) -> str:
 
 
 def draw_line(axes: Axes, x: NDArray[Any], y: NDArray[Any], **style: Any) -> NDArray[Any]:
-    """Draw the finite points of a line, a marker each if they are few, and return the y of those."""
-    finite = np.isfinite(y)
+    """Draw the points of a line that can be drawn, a marker each if they are few, and return the y of those."""
+    finite = np.abs(y) < _DRAWABLE
     x, y = thinned(x[finite], y[finite])
     axes.plot(x, y, marker="." if len(x) <= _MARKED else None, **style)
     return y

@@ -108,7 +108,9 @@ def find_entries(where: Sequence[str | Path], experiment: str | None) -> Found:
             f"no run of experiment {experiment!r} in the outputs root; choose from {known}, or ask the MLflow store: "
             f"nnlab compare --experiment {experiment} --filter \"attributes.status = 'FINISHED'\""
         )
-    return Found(matching, notes)
+    of_this = [entry for entry in entries if experiment in (None, entry.run.get("experiment", experiment))]
+    torn = [entry.torn for entry in of_this if entry.torn]
+    return Found(matching, [*notes, *torn])
 
 
 def varied_params(table: pd.DataFrame) -> list[str]:

@@ -16,6 +16,8 @@ def write_history(path: Path, steps: Mapping[int, Mapping[str, float]]) -> None:
     """
     names = dict.fromkeys(name for values in steps.values() for name in values)
     names = {name: None for name in names if not name.startswith(("final/", "best/"))}
+    if path.is_symlink():  # what it leads to is not ours
+        path.unlink()
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["epoch", *names])
@@ -29,6 +31,8 @@ def write_updates(path: Path, updates: Mapping[int, Mapping[str, float]]) -> Non
         path: of the file.
         updates: step -> {``update/loss``: value, ``update/accuracy``: value}.
     """
+    if path.is_symlink():  # what it leads to is not ours
+        path.unlink()
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["step", "loss", "accuracy"])

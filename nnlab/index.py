@@ -2,7 +2,8 @@
 
 The file, ``index.db`` in the outputs root, is a cache: a row is believed as long as size and time of change of the
 journal are those that it was made from. Whoever deletes it loses nothing, and where it can't be read or written (it is
-damaged, another process has it locked, the disk is full or read-only) the journals are read instead.
+damaged, another process has it locked, the disk is full or read-only) the journals are read instead. Each row has a
+checksum, for sqlite has none: a flipped bit would be somebody's accuracy.
 """
 
 from __future__ import annotations
@@ -10,22 +11,24 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
+import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nnlab import journal, locks, paths
+from nnlab import journal, journal_lines, locks, paths
 from nnlab.errors import NnlabError
 from nnlab.journal import Event, Status
 
 NAME = "index.db"
 
-_VERSION = 1  # of what a row holds; another one's rows are thrown away
+_VERSION = 2  # of what a row holds; another one's rows are thrown away
+_COLUMNS = "directory, size, changed, entry, checksum"
 _AT_ONCE = 500  # rows asked for in one query; sqlite takes at most 999 variables
 _WAIT_SECONDS = 2.0  # for another process's lock
-_DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+_DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)  # ERROR: of its schema
 
 _Key = tuple[int, int]  # size in bytes and time of change in ns of a journal
 _Rows = dict[str, tuple[_Key, dict[str, Any]]]  # directory -> what its entry was made from, and its fields
@@ -45,6 +48,7 @@ class Entry:
         reason: of FAILED or KILLED.
         started: timestamp of the ``run`` line, ms; 0 if there is none.
         ended: timestamp of the status, of the last line while there is none, ms.
+        torn: what there is to say of a torn tail of its journal; None if it has none, or is being written.
     """
 
     directory: Path
@@ -56,6 +60,7 @@ class Entry:
     reason: str | None
     started: int
     ended: int
+    torn: str | None = None
 
 
 def entries(directories: Sequence[Path]) -> list[Entry]:
@@ -103,8 +108,10 @@ def _entry(directory: Path, known: _Rows, read: _Rows) -> Entry:
         is_alive = is_alive or (is_closed and locks.is_locked(path))  # a closed run has been gone on with
         fields = _fields(directory)
         read[str(directory)] = now, fields
-    if fields["status"] == "RUNNING" and not is_alive:
-        return Entry(directory, **{**fields, "status": "KILLED", "reason": journal.DIED})
+    if is_alive:
+        fields = {**fields, "torn": None}
+    elif fields["status"] == "RUNNING":
+        fields = {**fields, "status": "KILLED", "reason": journal.DIED}
     return Entry(directory, **fields)
 
 
@@ -131,6 +138,7 @@ def _fields(directory: Path) -> dict[str, Any]:
             "reason": record.reason,
             "started": record.run.get("timestamp", 0),
             "ended": record.ended,
+            "torn": journal_lines.tail(directory / journal.NAME),
         }
     except (TypeError, ValueError, AttributeError):
         fields = {}
@@ -158,8 +166,9 @@ def _forgiven(path: Path) -> Iterator[None]:
     """Let sqlite's errors pass; a damaged index is deleted, and made anew by the next who needs it."""
     try:
         yield
-    except sqlite3.Error as error:
-        if getattr(error, "sqlite_errorcode", None) in _DAMAGED:
+    except (sqlite3.Error, UnicodeDecodeError) as error:
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the other bits say more of it
+        if code in _DAMAGED or isinstance(error, UnicodeDecodeError):
             for doomed in (path.with_name(f"{path.name}-journal"), path):
                 with suppress(OSError):
                     doomed.unlink(missing_ok=True)
@@ -174,7 +183,8 @@ def _connect(path: Path) -> sqlite3.Connection:
                 cache.execute("BEGIN IMMEDIATE")
                 cache.execute("DROP TABLE IF EXISTS runs")
                 cache.execute(
-                    "CREATE TABLE runs (directory TEXT PRIMARY KEY, size INTEGER, changed INTEGER, entry TEXT)"
+                    "CREATE TABLE runs "
+                    "(directory TEXT PRIMARY KEY, size INTEGER, changed INTEGER, entry TEXT, checksum INTEGER)"
                 )
                 cache.execute(f"PRAGMA user_version = {_VERSION}")
     except BaseException:
@@ -189,11 +199,11 @@ def _known(cache: sqlite3.Connection, path: Path, wanted: Sequence[str]) -> _Row
     with _forgiven(path):
         for start in range(0, len(wanted), _AT_ONCE):
             part = wanted[start : start + _AT_ONCE]
-            query = f"SELECT directory, size, changed, entry FROM runs WHERE directory IN ({','.join('?' * len(part))})"  # noqa: S608 - only question marks
-            for name, size, changed, text in cache.execute(query, part):
+            query = f"SELECT {_COLUMNS} FROM runs WHERE directory IN ({','.join('?' * len(part))})"  # noqa: S608 - no values
+            for name, size, changed, text, checksum in cache.execute(query, part):
                 with suppress(ValueError, TypeError):
                     fields = json.loads(text)
-                    if _is_whole(fields):
+                    if _is_whole(fields) and checksum == _checksum(name, size, changed, text):
                         known[name] = (size, changed), fields
     return known
 
@@ -207,6 +217,7 @@ _KINDS = {
     "reason": (str, type(None)),
     "started": int,
     "ended": int,
+    "torn": (str, type(None)),
 }
 
 
@@ -220,9 +231,14 @@ def _is_whole(fields: Any) -> bool:
 
 def _keep(cache: sqlite3.Connection, path: Path, read: _Rows) -> None:
     """Write what was read, and forget runs that are gone."""
-    rows = [(name, *key, json.dumps(fields, separators=(",", ":"))) for name, (key, fields) in read.items()]
+    made = [(name, *key, json.dumps(fields, separators=(",", ":"))) for name, (key, fields) in read.items()]
+    rows = [(*row, _checksum(*row)) for row in made]
     with _forgiven(path), cache:
-        cache.executemany("INSERT OR REPLACE INTO runs VALUES (?, ?, ?, ?)", rows)
+        cache.executemany("INSERT OR REPLACE INTO runs VALUES (?, ?, ?, ?, ?)", rows)
         names = [name for (name,) in cache.execute("SELECT directory FROM runs")]
-        gone = [(name,) for name in names if not os.path.exists(name)]  # noqa: PTH110 - thousands of them
+        gone = [(name,) for name in names if not isinstance(name, str) or not os.path.exists(name)]  # noqa: PTH110 - thousands of them
         cache.executemany("DELETE FROM runs WHERE directory = ?", gone)
+
+
+def _checksum(*row: Any) -> int:
+    return zlib.crc32(repr(row).encode())

@@ -6,47 +6,46 @@ Every line has a ``type`` and a ``timestamp`` (milliseconds since 1970):
     run       run_id, name, experiment, parent, user, tags, ... : once, first
     params    params: {name: value}
     metrics   step, metrics: {name: number}; NaN and infinities are written as strings
-    artifact  path: a file or folder, relative to the run's directory
+    artifact  path: a file or folder, relative to the run's directory; of a checkpoint sha256, its manifest's
     pruned    path: an artifact that has been deleted again
     tags      tags: {name: text}; also of a run that has ended, see ``annotate``
     status    status: FINISHED | FAILED | KILLED, reason: last
 
 Whoever writes a journal holds its lock. So a journal without a status is that of a running run while it is locked, and
 that of a dead one otherwise. Each line is a single ``write`` to a file opened for appending: a killed process leaves
-whole lines and at most one torn one at the end. Readers leave that alone, the next writer cuts it off. A run that is
-resumed goes on behind its status; one that is annotated gets the same status again, with the timestamp of its end.
+whole lines and at most one torn one at the end. Readers leave that alone, the next writer cuts it off. No line is older
+than the one before it, whatever the clock does. A run that is resumed goes on behind its status; one that is annotated
+gets the same status again, with the timestamp of its end.
 """
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import functools
 import json
 import math
 import os
-import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from nnlab import locks
-from nnlab.errors import NnlabError
+from nnlab import journal_lines, locks
+from nnlab.clock import Clock
+from nnlab.errors import NnlabError, naming
+from nnlab.journal_lines import Event as Event  # for those who read one
+from nnlab.journal_lines import read_events as read_events
+from nnlab.journal_lines import whole_lines as whole_lines
 
 NAME = "journal.jsonl"
 DIED = "the process died without closing the run"
 
-_KEYS = {
-    "run": ("run_id",),
-    "params": ("params",),
-    "metrics": ("step", "metrics"),
-    "artifact": ("path",),
-    "pruned": ("path",),
-    "tags": ("tags",),
-    "status": ("status", "reason"),
-}
+_RESERVE, _RESERVED = ".reserve", 4096  # a file beside the journal, bytes: given back to a full disk for the status
 
 Status = Literal["RUNNING", "FINISHED", "FAILED", "KILLED"]
-Event = dict[str, Any]
+DAMAGED = "damaged"
+"""Folder of a run's directory for what was found damaged, and is not used any more."""
 
 
 class Journal:
@@ -55,8 +54,12 @@ class Journal:
     Args:
         directory: of the run; made if it isn't there.
 
+    Attributes:
+        path: of the file.
+        torn: bytes of a torn tail that were cut off.
+
     Raises:
-        NnlabError: another process is writing this journal.
+        NnlabError: another process is writing this journal, or the file is none.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -65,8 +68,21 @@ class Journal:
         self._fd = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o644)
         if not locks.lock(self._fd, seconds=1):  # a reader that looks whether we live holds it for a moment
             os.close(self._fd)
-            raise NnlabError(f"{self.path} is being written by another process: a run has one trainer at a time")
-        os.ftruncate(self._fd, whole_lines(self.path))
+            raise locks.taken(self.path)
+        try:
+            end, last = journal_lines.last(self.path)
+            known = last["timestamp"] if last else 0
+            self._clock = Clock(known if isinstance(known, int) else 0)
+            self.torn = os.fstat(self._fd).st_size - end
+            if self.torn:
+                self._keep_tail(end)
+                os.ftruncate(self._fd, end)
+        except BaseException:
+            os.close(self._fd)
+            raise
+        self._reserve = directory / _RESERVE
+        with contextlib.suppress(OSError):  # whatever keeps us from it will keep us from the first line too
+            self._reserve.write_bytes(os.urandom(_RESERVED))
 
     def write(self, type: str, **fields: Any) -> None:  # noqa: A002 - the key in the file
         """Append one line.
@@ -74,44 +90,74 @@ class Journal:
         Raises:
             OSError: the file system refuses; nothing is swallowed.
         """
-        self._append(_event(type, **fields))
+        self._append(self.event(type, **fields))
 
     def metrics(self, step: int, values: Mapping[str, float]) -> None:
         """Append the metrics of one step (the epoch; for ``update/*`` the update)."""
         # A run has thousands of these lines, and json.dumps takes three times as long.
         numbers = ",".join([f"{_quoted(name)}:{_number(float(value))}" for name, value in values.items()])
-        line = f'{{"type":"metrics","timestamp":{_now()},"step":{int(step)},"metrics":{{{numbers}}}}}\n'
+        line = f'{{"type":"metrics","timestamp":{self._clock.now()},"step":{int(step)},"metrics":{{{numbers}}}}}\n'
         self._write(line.encode())
 
     def close(self, status: Status, reason: str | None = None) -> None:
         """Append the status and let go of the lock."""
-        self.close_with(_event("status", status=status, reason=reason))
+        self.close_with(self.event("status", status=status, reason=reason))
 
     def close_with(self, *events: Event) -> None:
-        """Append lines, the last of them the status, in a single write, and let go of the lock."""
+        """Append lines, the last of them the status, in a single write, and let go of the lock.
+
+        Where the disk is full, what was kept free for them is used up.
+        """
         try:
             self._append(*events)
+        except OSError:
+            self._free_reserve()
+            self._append(*events)
         finally:
-            os.close(self._fd)
+            self.release()
 
     def sync(self) -> None:
         """Bring all that was written onto the disk."""
-        os.fsync(self._fd)
+        with naming(self.path):
+            os.fsync(self._fd)
 
     def release(self) -> None:
         """Let go of the lock without a status: somebody is to go on with the run."""
+        self._free_reserve()
         os.close(self._fd)
+
+    def event(self, type: str, **fields: Any) -> Event:  # noqa: A002 - the key in the file
+        """Return what a line of now is to say."""
+        return {"type": type, "timestamp": self._clock.now(), **fields}
+
+    def _keep_tail(self, end: int) -> None:
+        """Keep what is to be cut off, where it is more than the piece of a line that a killed process leaves."""
+        with self.path.open("rb") as file:
+            file.seek(end)
+            tail = file.read()
+        if b"\n" in tail and not end:
+            raise NnlabError(f"{self.path} is damaged: no line of it is an event of ours")
+        if b"\n" in tail:
+            folder = self.path.with_name(DAMAGED)
+            folder.mkdir(exist_ok=True)
+            (folder / f"{NAME}.from-{end}").write_bytes(tail)
+
+    def _free_reserve(self) -> None:
+        with contextlib.suppress(OSError):
+            self._reserve.unlink(missing_ok=True)
 
     def _append(self, *events: Event) -> None:
         lines = [json.dumps(event, separators=(",", ":"), allow_nan=False) + "\n" for event in events]
         self._write("".join(lines).encode())
 
     def _write(self, data: bytes) -> None:
-        written = os.write(self._fd, data)
+        with naming(self.path):
+            written = os.write(self._fd, data)
         if written != len(data):
             # Or the next line would be glued to the torn one.
             os.ftruncate(self._fd, os.fstat(self._fd).st_size - written)
-            raise OSError(f"{self.path}: only a part of a line could be written; is the disk full?")
+            text = "only a part of a line could be written; is the disk full?"
+            raise OSError(errno.ENOSPC, text, str(self.path))
 
 
 @functools.cache
@@ -129,10 +175,6 @@ def encode(value: float) -> float | str:
 
 def _number(value: float) -> str:
     return repr(value) if math.isfinite(value) else f'"{encode(value)}"'
-
-
-def _now() -> int:
-    return time.time_ns() // 1_000_000
 
 
 @dataclass
@@ -192,44 +234,8 @@ class Record:
             case "tags":
                 self.tags |= event["tags"]
             case "status":
-                self.status, self.reason, self.ended = event["status"], event["reason"], event["timestamp"]
-
-
-def read_events(path: Path, offset: int = 0) -> Iterator[tuple[Event, int]]:
-    """Yield each whole line from ``offset`` (bytes) on, with the offset behind it; a torn last line is left alone.
-
-    Raises:
-        NnlabError: a whole line is not a JSON object of ours.
-    """
-    with path.open("rb") as file:
-        file.seek(offset)
-        for line in file:
-            if not line.endswith(b"\n"):
-                return
-            offset += len(line)
-            try:
-                event = json.loads(line)
-                for key in ("timestamp", *_KEYS.get(event["type"], ())):
-                    event[key]
-            except (ValueError, TypeError, KeyError) as error:
-                raise NnlabError(
-                    f"{path} is damaged: the line that ends at byte {offset} is no event of ours"
-                ) from error
-            yield event, offset
-
-
-def whole_lines(path: Path) -> int:
-    """Return the size of a file up to the end of its last whole line."""
-    with path.open("rb") as file:
-        end = file.seek(0, os.SEEK_END)
-        while end > 0:
-            start = max(0, end - 65536)
-            file.seek(start)
-            found = file.read(end - start).rfind(b"\n")
-            if found >= 0:
-                return start + found + 1
-            end = start
-    return 0
+                self.status, self.reason = event["status"], event["reason"]
+                self.ended = max(event["timestamp"], self.run.get("timestamp", 0))  # the clock of old ones went back
 
 
 def read(directory: Path) -> Record:
@@ -261,14 +267,10 @@ def annotate(directory: Path, tags: Mapping[str, str], artifacts: Sequence[str] 
     record = replay(directory)  # nobody else has the lock now
     # In one write: killed between two, we would leave a finished run without its status.
     journal.close_with(
-        *(_event("artifact", path=path) for path in artifacts),
-        _event("tags", tags=dict(tags)),
-        _event("status", status=record.status, reason=record.reason, timestamp=record.ended),
+        *(journal.event("artifact", path=path) for path in artifacts),
+        journal.event("tags", tags=dict(tags)),
+        journal.event("status", status=record.status, reason=record.reason) | {"timestamp": record.ended},
     )
-
-
-def _event(type: str, **fields: Any) -> Event:  # noqa: A002 - the key in the file
-    return {"type": type, "timestamp": _now(), **fields}
 
 
 def replay(directory: Path, *, is_dead: bool = True) -> Record:
@@ -278,8 +280,11 @@ def replay(directory: Path, *, is_dead: bool = True) -> Record:
         NnlabError: it is damaged.
     """
     record = Record(directory)
-    for event, _ in read_events(directory / NAME):
-        record.add(event)
+    try:
+        for event, _ in read_events(directory / NAME):
+            record.add(event)
+    except (TypeError, ValueError, AttributeError) as error:  # somebody else's, or edited
+        raise NnlabError(f"{directory / NAME} is damaged: a line holds what no journal of ours has there") from error
     if record.status == "RUNNING" and is_dead:
         record.status, record.reason = "KILLED", DIED
     return record

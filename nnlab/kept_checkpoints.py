@@ -164,6 +164,7 @@ class KeptCheckpoints:
         if epoch in self._written:
             return
         self.journal.sync()  # or a power cut might leave a checkpoint of epochs that the journal has lost
-        checkpoint.write(self.folder / checkpoint.name(epoch), taken.arrays, {**self.identity, **taken.manifest})
+        folder = self.folder / checkpoint.name(epoch)
+        checkpoint.write(folder, taken.arrays, {**self.identity, **taken.manifest})
         self._written.add(epoch)
-        self.journal.write("artifact", path=f"checkpoints/{checkpoint.name(epoch)}")
+        self.journal.write("artifact", path=f"checkpoints/{folder.name}", sha256=checkpoint.seal(folder))

@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 import sys
 import time
+from pathlib import Path
+
+from nnlab.errors import NnlabError
 
 if sys.platform == "win32":
     import msvcrt
@@ -57,3 +60,21 @@ def is_locked(path: str | os.PathLike[str]) -> bool:
         return not try_lock(fd, shared=True)
     finally:
         os.close(fd)
+
+
+def taken(path: Path) -> NnlabError:
+    """Return what to say to a second writer of a run's record."""
+    pid = holder(path)
+    by = f"another process{f' (pid {pid})' if pid else ''}"
+    return NnlabError(f"{path} is being written by {by}: a run has one trainer at a time")
+
+
+def holder(path: Path) -> int | None:
+    """Return which process holds the lock of a file, where the system tells: Linux does, of processes that it shows."""
+    try:
+        inode = path.stat().st_ino
+        rows = [line.split() for line in Path("/proc/locks").read_text(encoding="ascii").splitlines()]
+        held = (row for row in rows if row[1] == "FLOCK" and row[3] == "WRITE" and row[5].endswith(f":{inode}"))
+        return next((int(row[4]) for row in held), None)
+    except (OSError, ValueError, IndexError):
+        return None

@@ -33,8 +33,12 @@ def wait_until_mirrored(is_tracked: bool, directories: Sequence[Path], seconds: 
         return
     outputs = paths.outputs_dir()
     started = time.monotonic()
-    with _Display(len(directories)) as display:
-        is_mirrored = follower.wait(outputs, directories, seconds, display.show)
+    try:
+        with _Display(len(directories)) as display:
+            is_mirrored = follower.wait(outputs, directories, seconds, display.show)
+    except KeyboardInterrupt:
+        say("interrupted: all is recorded, and the tracker goes on bringing it into MLflow")
+        raise
     if is_mirrored:
         say(f"mirrored into MLflow, {time.monotonic() - started:.1f} s after the end of training")
         say("look at it with: nnlab ui")

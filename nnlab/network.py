@@ -121,8 +121,13 @@ def load(directory: str | Path, which: str = "last") -> Network:
     Raises:
         NnlabError: there is no such checkpoint, it is damaged, or it names anything but nnlab's own components.
     """
-    folder = checkpoint.find(Path(directory), which)
-    arrays, manifest = checkpoint.read(folder)
+    try:
+        folder = checkpoint.find(Path(directory), which)
+        arrays, manifest = checkpoint.read(folder)
+    except NnlabError as error:
+        if not checkpoint.epochs(Path(directory) / "checkpoints"):
+            raise
+        raise NnlabError(f"{error}; {checkpoint.whole_ones(Path(directory))}") from error
     try:
         return _from_checkpoint(arrays, manifest)
     except (NnlabError, ValueError) as error:

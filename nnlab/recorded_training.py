@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from nnlab import pictures, snapshot
 from nnlab.build import Stack, build
-from nnlab.errors import NnlabError
+from nnlab.errors import describe
 from nnlab.journal import Status
 from nnlab.recorder import Recorder
-from nnlab.training import EpochResult, evaluate, train
+from nnlab.training import EpochResult, evaluate, nonfinite, train
 from nnlab.watcher import Outcome, Watcher
 
 AUTO_SECONDS = 30.0
@@ -107,6 +107,10 @@ class RecordedTraining:
     def _record_failure(self, recorder: Recorder, result: EpochResult, replica: int) -> None:
         """Record the epoch in which a run became NaN or Inf, and what it was before."""
         recorder.epoch(result, replica, functools.partial(snapshot.take, self.stack, replica, result), is_failed=True)
+        self._save_best(recorder)
+
+    def _save_best(self, recorder: Recorder) -> None:
+        """Keep what a run was before it failed."""
         recorder.checkpoints.save_best()
         pictures.draw_curves(recorder)
 
@@ -122,7 +126,11 @@ class RecordedTraining:
             reason = None
             if replica in stopped:
                 reason = f"stopped after epoch {self.recorders[replica].last_epoch}: {stopped[replica]}"
-            if self._guarded(replica, functools.partial(self._finish, replica, values, reason)):
+            what = nonfinite(values, self.stack.network, replica)
+            if what and self._guarded(replica, functools.partial(self._save_best, self.recorders[replica])):
+                last = self.recorders[replica].checkpoints.end.epoch
+                self._close(replica, "FAILED", f"epoch {last}: NaN or Inf in {what}")
+            elif not what and self._guarded(replica, functools.partial(self._finish, replica, values, reason)):
                 self._close(replica, "FINISHED", reason)
 
     def _finish(self, replica: int, values: dict[str, float], reason: str | None) -> None:
@@ -153,9 +161,9 @@ class RecordedTraining:
 
     def _close(self, replica: int, status: Status, reason: str | None, details: str | None = None) -> None:
         recorder = self.recorders.pop(replica)
-        outcome = self.outcomes[recorder] = Outcome(status, reason)
         # A stopped run's reason is for the terminal: it has come to its end.
-        recorder.close(status, reason if status == "FAILED" else None, details)
+        recorded = recorder.close(status, reason if status == "FAILED" else None, details)
+        outcome = self.outcomes[recorder] = recorded if recorded.status == "FAILED" else Outcome(status, reason)
         if self.watcher:
             self.watcher.ended(recorder.directory, outcome, self._budget(replica) - recorder.last_epoch)
 
@@ -167,11 +175,6 @@ class RecordedTraining:
             snapshot.restore(smaller, place, snapshot.take(self.stack, replica, result))
         self.recorders = {place: self.recorders[replica] for place, replica in enumerate(left)}
         self.stack, self.after = smaller, (result.epoch, result.step)
-
-
-def describe(error: BaseException) -> str:
-    """Return why a run failed, in one line."""
-    return str(error) if isinstance(error, NnlabError) else f"{type(error).__name__}: {error}"
 
 
 def _final_metrics(stack: Stack) -> dict[str, NDArray[np.float64]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import time
@@ -13,15 +14,16 @@ from typing import Any
 
 import yaml
 
-from nnlab import checkout, environment, journal, resuming
+from nnlab import atomic_file, checkout, environment, journal, journal_lines, resuming
 from nnlab.compose import Job
 from nnlab.config import params
-from nnlab.errors import NnlabError
+from nnlab.errors import NnlabError, describe, naming
 from nnlab.journal import Journal, Record, Status
 from nnlab.kept_checkpoints import KeptCheckpoints
 from nnlab.run_header import run_line, run_tags
 from nnlab.snapshot import Snapshot
 from nnlab.training import EpochResult
+from nnlab.watcher import Outcome
 
 LOG = "train.log"
 _Steps = dict[int, dict[str, float]]
@@ -74,9 +76,13 @@ class Recorder:
             known = journal.replay(directory)
             data_hash = header["dataset"]["hash"] if "dataset" in header else ""
             tags = {**tags, **run_tags(job, threads, data_hash)}
+            if known.run and not resume:  # begun and ended since we looked
+                raise NnlabError(f"{directory} holds a run already; a run needs a directory of its own")
             resuming.check(known, tags, data_hash)
+            if self.journal.torn:
+                self.log(journal_lines.describe_torn(self.journal.path, self.journal.torn))
             self._known, self._known_updates = known.steps, known.updates
-            whole = resuming.tidy(self.journal, known)
+            whole = resuming.tidy(self.journal, known, start.epoch if start else -1, self.log)
             self.checkpoints = KeptCheckpoints(
                 directory, self.journal, job.config.checkpoint, identity, whole, restores_best=restores_best
             )
@@ -144,10 +150,20 @@ class Recorder:
         self.recording_seconds += time.perf_counter() - started
 
     def artifact(self, name: str, write: Callable[[Path], object]) -> None:
-        """Make a file of the run with ``write`` and journal it."""
+        """Make a file of the run with ``write`` and journal it.
+
+        Raises:
+            OSError: the file system refuses; it names the file, of which no half is left behind.
+        """
         path = self.directory / name
         path.parent.mkdir(exist_ok=True)
-        write(path)
+        try:
+            with naming(path):
+                write(path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                path.unlink(missing_ok=True)
+            raise
         self.journal.write("artifact", path=name)
 
     def record(self) -> Record:
@@ -157,24 +173,40 @@ class Recorder:
     def log(self, message: str) -> None:
         """Append to the run's train.log."""
         # Not by way of ``logging``: a stack has many runs, and more files than a process may have open.
-        with (self.directory / LOG).open("a", encoding="utf-8") as file:
+        path = self.directory / LOG
+        with naming(path), path.open("a", encoding="utf-8") as file:
             file.write(f"{datetime.now():%Y-%m-%d %H:%M:%S} {message}\n")
 
-    def close(self, status: Status, reason: str | None = None, details: str | None = None) -> None:
-        """Close the run; the ``details`` are for its log."""
+    def close(self, status: Status, reason: str | None = None, details: str | None = None) -> Outcome:
+        """Close the run, whatever the file system says.
+
+        Args:
+            status: to be recorded.
+            reason: likewise.
+            details: for its log.
+
+        Returns:
+            how it ended: FAILED, if anything could not be recorded.
+        """
         try:
             if details:
                 self.log(details)
             self.log(f"{status}{f': {reason}' if reason else ''}")
-        finally:
+        except OSError as error:
+            if status == "FINISHED":
+                status, reason = "FAILED", describe(error)
+        try:
             self.journal.close(status, reason)
+        except OSError as error:
+            problem = f"its end could not be recorded ({describe(error)})"
+            return Outcome("FAILED", f"{reason}; {problem}" if reason else problem)
+        return Outcome(status, reason)
 
     def release(self, details: str) -> None:
         """Leave the run as it is, for somebody who goes on with it; the ``details`` are for its log."""
-        try:
+        with contextlib.suppress(OSError):
             self.log(details)
-        finally:
-            self.journal.release()
+        self.journal.release()
 
     def _begin(
         self,
@@ -198,7 +230,7 @@ class Recorder:
             self.journal.write("params", params=used)
         if "config.yaml" not in known.artifacts:
             text = yaml.safe_dump(config.to_dict(), sort_keys=False)
-            self.artifact("config.yaml", lambda path: path.write_text(text, encoding="utf-8"))
+            self.artifact("config.yaml", lambda path: atomic_file.write(path, text.encode()))
         if "environment.json" not in known.artifacts:
             self._describe(
                 blas_threads=threads,
@@ -215,7 +247,7 @@ class Recorder:
         changes = state.note or ("uncommitted.diff" if state.diff else None) if state else None
         facts = {**environment.facts(), **of_run, "uncommitted": changes}
         text = json.dumps(facts, indent=2, ensure_ascii=False) + "\n"
-        self.artifact("environment.json", lambda path: path.write_text(text, encoding="utf-8"))
+        self.artifact("environment.json", lambda path: atomic_file.write(path, text.encode()))
         if state and state.diff:
             self.artifact("uncommitted.diff", lambda path: path.write_bytes(state.diff))
 

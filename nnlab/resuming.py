@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator, Mapping, Sequence
+import itertools
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from nnlab import checkpoint, journal, locks
+from nnlab import checkpoint, journal, journal_lines, locks
 from nnlab.errors import NnlabError
 from nnlab.journal import Journal, Record
 from nnlab.snapshot import Snapshot
@@ -20,7 +21,8 @@ def start(directory: Path) -> Path | None:
     """Return the newest checkpoint that a run can be gone on from; None if there is none, or no run.
 
     It is whole, and so are the ones that it ``needs``: of the best epoch so far, and of the one that early stopping
-    would go back to. The journal has all epochs up to it.
+    would go back to. The journal has all epochs up to it. And none before it is damaged, so that on the way from there
+    all are made again that are.
     """
     return next(_usable(directory), None)
 
@@ -63,17 +65,39 @@ def starts(directories: Sequence[Path], keys: Sequence[str]) -> list[Path | None
 
 def _usable(directory: Path) -> Iterator[Path]:
     """Yield the checkpoints that a run can be gone on from, the newest first."""
-    epochs = sorted(_epochs(directory), reverse=True)
+    root = directory / _FOLDER
+    epochs = checkpoint.epochs(root)
     if not epochs or not (directory / journal.NAME).is_file():
         return
-    journalled = max(journal.replay(directory).steps, default=-1)
-    for epoch in epochs:
-        folder = directory / _FOLDER / checkpoint.name(epoch)
-        if epoch <= journalled and checkpoint.problems(folder) is None:
-            needs = checkpoint.read_manifest(folder).get("needs", [])
-            others = [directory / _FOLDER / checkpoint.name(other) for other in needs if type(other) is int]
-            if len(others) == len(needs) and not any(map(checkpoint.problems, others)):
-                yield folder
+    known = journal.replay(directory)
+    journalled = max(known.steps, default=-1)
+    damaged = {epoch for epoch in epochs if checkpoint.problems(root / checkpoint.name(epoch))}
+    lost = min((epoch for epoch in damaged if _artifact(epoch) in known.artifacts), default=journalled + 1)
+    for epoch in reversed(epochs):
+        if epoch in damaged or epoch >= min(lost, journalled + 1):
+            continue
+        folder = root / checkpoint.name(epoch)
+        needs = checkpoint.read_manifest(folder).get("needs", [])
+        if set(needs) <= {*epochs} - damaged:
+            yield folder
+
+
+def damage(directory: Path) -> list[str]:
+    """Return what is damaged of a run that is to be gone on with, a line each.
+
+    An older checkpoint that is gone is not: a run removes those that are no longer wanted.
+    """
+    path, root = directory / journal.NAME, directory / _FOLDER
+    if not path.is_file():
+        return []
+    found = [torn] if (torn := journal_lines.torn(path)) else []
+    found += filter(None, (checkpoint.problems(root / checkpoint.name(epoch)) for epoch in checkpoint.epochs(root)))
+    begun = start_epoch(directory)
+    for artifact in journal.replay(directory).artifacts:
+        name = artifact.removeprefix(f"{_FOLDER}/epoch-")
+        if name.isdecimal() and int(name) >= begun and not (directory / artifact).exists():
+            found.append(f"{directory / artifact} is missing")
+    return found
 
 
 def _epoch(folder: Path) -> int:
@@ -117,27 +141,52 @@ def has_begun(known: Record) -> bool:
     return "dataset" in known.run
 
 
-def tidy(log: Journal, known: Record) -> set[int]:
+def tidy(log: Journal, known: Record, begun: int, say: Callable[[str], None]) -> set[int]:
     """Bring a run's checkpoints and what its journal says of them together again; return the epochs of the whole ones.
 
     A killed process may have left a temporary folder, or a checkpoint that was written or removed and not journalled.
+    Damaged ones are put aside, not deleted: somebody may have put something of their own into one.
+
+    Args:
+        log: of the run.
+        known: what it says.
+        begun: epoch that the run is gone on from. A later checkpoint that is not journalled is made again.
+        say: is told what is not as it should be.
     """
     root = known.directory / _FOLDER
     for leftover in root.glob(".epoch-*.tmp"):
-        shutil.rmtree(leftover)
+        checkpoint.delete(leftover)
     whole = set()
-    for epoch in sorted(_epochs(known.directory)):
+    for epoch in checkpoint.epochs(root):
         folder = root / checkpoint.name(epoch)
-        if checkpoint.problems(folder) is None:
+        if problem := checkpoint.problems(folder):
+            say(f"{problem}; {folder.name} is put aside as {_put_aside(folder)}")
+        elif _artifact(epoch) in known.artifacts or epoch <= begun:
             whole.add(epoch)
-            if f"{_FOLDER}/{folder.name}" not in known.artifacts:
-                log.write("artifact", path=f"{_FOLDER}/{folder.name}")
+            if _artifact(epoch) not in known.artifacts:
+                log.write("artifact", path=_artifact(epoch), sha256=checkpoint.seal(folder))
         else:
-            shutil.rmtree(folder)
+            checkpoint.remove(folder)
     for path in known.artifacts:
         if path.startswith(f"{_FOLDER}/") and not (known.directory / path).exists():
             log.write("pruned", path=path)
+            say(f"{known.directory / path} is gone")
     return whole
+
+
+def _put_aside(folder: Path) -> Path:
+    """Move a checkpoint to where nothing looks for one, and return the place."""
+    place = folder.parents[1] / journal.DAMAGED / folder.name
+    place.parent.mkdir(exist_ok=True)
+    for number in itertools.count(2):
+        if not os.path.lexists(place):
+            return folder.rename(place)
+        place = place.with_name(f"{folder.name}.{number}")
+    raise AssertionError
+
+
+def _artifact(epoch: int) -> str:
+    return f"{_FOLDER}/{checkpoint.name(epoch)}"
 
 
 def load(folder: Path) -> Snapshot:
@@ -159,8 +208,8 @@ def check_unused(directory: Path) -> None:
     """
     path = directory / journal.NAME
     if locks.is_locked(path):
-        raise NnlabError(f"{path} is being written by another process: a run has one trainer at a time")
-    if path.exists() and journal.whole_lines(path):
+        raise locks.taken(path)
+    if path.exists() and path.stat().st_size:  # whatever it is, and if it is damaged, it is not ours to write over
         raise NnlabError(f"{directory} holds a run already; a run needs a directory of its own")
 
 
@@ -176,8 +225,3 @@ def is_unfinished(directory: Path) -> bool:
     if record.status == "RUNNING":
         raise NnlabError(f"{directory} is being trained by another process: wait until it has ended, or end it")
     return record.status != "FINISHED"
-
-
-def _epochs(directory: Path) -> list[int]:
-    names = [path.name.removeprefix("epoch-") for path in (directory / _FOLDER).glob("epoch-*")]
-    return [int(name) for name in names if name.isdecimal()]

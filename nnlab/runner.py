@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import traceback
-import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from nnlab import environment, memory, paths, pictures, resuming, snapshot
+from nnlab import closing, environment, memory, paths, resuming, snapshot
 from nnlab.build import Stack, build, stack_key
 from nnlab.compose import Job
-from nnlab.config import params
-from nnlab.errors import NnlabError
-from nnlab.journal import NAME, Journal
-from nnlab.recorded_training import RecordedTraining, describe
+from nnlab.errors import NnlabError, describe
+from nnlab.journal import NAME
+from nnlab.recorded_training import RecordedTraining
 from nnlab.recorder import Recorder
-from nnlab.run_header import header, identity, run_line
-from nnlab.signals import sigterm_as_interrupt
+from nnlab.run_header import header, identity
+from nnlab.signals import interruptible
 from nnlab.tracking import follower
 from nnlab.watcher import Outcome, Watcher
 
@@ -115,7 +114,7 @@ def run(
     groups: dict[tuple[str, int | None], list[_Run]] = {}
     for each in waiting:
         groups.setdefault((stack_key(each.job.config), each.epoch), []).append(each)
-    with sigterm_as_interrupt():
+    with interruptible():
         for group in groups.values():
             with environment.blas_threads(group[0].job.config.training.blas_threads or threads) as used:
                 of_all = _Circumstances(parent, tags or {}, used, progress, resume)
@@ -156,7 +155,8 @@ def _run_stack(runs: Sequence[_Run], of_all: _Circumstances) -> dict[int, Outcom
         left = [each for each in runs if each.place not in ended]
         open_recorders = [recorders[each.place] for each in left if each.place in recorders]
         if not isinstance(error, Exception):
-            _kill(open_recorders)
+            closing.kill(open_recorders)
+            closing.kill_beginning(each.directory for each in left if each.place not in recorders)
             raise
         if len(left) == 1:
             return ended | {left[0].place: _fail(left[0], open_recorders, of_all, error)}
@@ -201,30 +201,15 @@ def _track(runs: Sequence[_Run], recorders: Iterable[Recorder]) -> None:
             recorder.log(f"no tracker could be started ({error}): `nnlab sync` brings the run into MLflow")
 
 
-def _kill(recorders: Sequence[Recorder]) -> None:
-    """Close the runs that Ctrl-C has interrupted."""
-    for recorder in recorders:
-        details = None
-        try:
-            recorder.checkpoints.save_best()
-            if len(recorders) == 1:  # nobody who presses Ctrl-C waits for the pictures of a whole stack
-                pictures.draw_curves(recorder)
-        except Exception:  # the run is as it would be after a kill; the others are still to be closed
-            details = traceback.format_exc()
-        recorder.close("KILLED", "interrupted", details)
-
-
 def _fail(run: _Run, recorders: Sequence[Recorder], of_all: _Circumstances, error: Exception) -> Outcome:
     """Close a run that can't be trained, even if there is nothing yet that could be recorded of it."""
     reason = describe(error)
     outcome = Outcome("FAILED", reason)
     if recorders:
-        recorders[0].close("FAILED", reason, traceback.format_exc())
-    elif not (run.directory / NAME).exists():
-        log, tags = Journal(run.directory), {**of_all.tags, "seed": str(run.job.config.seed)}
-        log.write("run", **run_line(run.job, run.name, of_all.parent, uuid.uuid4().hex, of_all.threads, tags))
-        log.write("params", params=params(run.job.config, run.job.choices))
-        log.close("FAILED", reason)
+        outcome = recorders[0].close("FAILED", reason, traceback.format_exc())
+    elif isinstance(error, OSError) or not (run.directory / NAME).exists():
+        with contextlib.suppress(OSError):  # of which the outcome tells
+            closing.record_failure(run.job, run.directory, run.name, of_all.parent, of_all.threads, reason, of_all.tags)
     if of_all.watcher:
         of_all.watcher.ended(run.directory, outcome, run.job.config.training.epochs)
     return outcome

@@ -1,31 +1,80 @@
-"""Signals: SIGTERM as Ctrl-C, and the end of a reader; both put back afterwards, for we may run in a notebook."""
+"""Signals: what asks a run to end is one KeyboardInterrupt, and the closing of its record is left in peace.
+
+All is put back afterwards, for we may run in a notebook.
+"""
 
 from __future__ import annotations
 
+import os
 import signal
+import stat
 import sys
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
+
+_CLOSING_SECONDS = 10.0  # that a first one has for what it sets off
+
+ENDING = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+"""Signals that ask a process to end: Ctrl-C, a batch system's, a terminal that was closed."""
 
 
 @contextmanager
-def sigterm_as_interrupt() -> Iterator[None]:
-    """Let SIGTERM end a run as Ctrl-C does, with its record closed; only the main thread can."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
+def interruptible() -> Iterator[None]:
+    """Let Ctrl-C, SIGTERM and the end of the terminal raise one KeyboardInterrupt; only the main thread can.
 
-    def interrupt(number: int, _frame: FrameType | None) -> None:
-        signal.signal(number, signal.SIG_IGN)  # a second one must not break the closing of records
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
+    Further ones don't break the closing of records that the first one sets off: those that come within ten seconds are
+    ignored, and Ctrl-C is told so. What was ignored before (``nohup``, jobs in the background) stays ignored. Within
+    another such block this one does nothing.
+    """
+    is_main = threading.current_thread() is threading.main_thread()
+    before = {number: signal.getsignal(number) for number in ENDING} if is_main else {}
+    if any(isinstance(handler, _Interrupt) for handler in before.values()):
+        before = {}
+    interrupt = _Interrupt()
+    changed = {number: handler for number, handler in before.items() if handler not in (signal.SIG_IGN, None)}
     try:
+        for number in changed:
+            signal.signal(number, interrupt)
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in changed.items():
+            signal.signal(number, handler)
+
+
+class _Interrupt:
+    """The handler of one block."""
+
+    def __init__(self) -> None:
+        self._patient_until = 0.0
+
+    def __call__(self, number: int, _frame: FrameType | None) -> None:
+        if number not in (signal.SIGINT, signal.SIGTERM):
+            _leave_terminal()
+        now = time.monotonic()
+        if now < self._patient_until:
+            if number == signal.SIGINT:
+                _tell("nnlab: the records are being closed, one moment\n")
+            return
+        self._patient_until = now + _CLOSING_SECONDS
+        raise KeyboardInterrupt
+
+
+def _leave_terminal() -> None:
+    """Send nowhere what would go to a terminal that has gone: to write there is an error."""
+    for fd in (1, 2):
+        with suppress(OSError):
+            if stat.S_ISCHR(os.fstat(fd).st_mode) and not os.isatty(fd):
+                nowhere = os.open(os.devnull, os.O_WRONLY)
+                os.dup2(nowhere, fd)
+                os.close(nowhere)
+
+
+def _tell(line: str) -> None:
+    with suppress(OSError):
+        os.write(2, line.encode())  # not by way of sys.stderr, which may be in the midst of a line
 
 
 @contextmanager

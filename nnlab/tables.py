@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from nnlab import findings
+from nnlab.one_line import one_line
 from nnlab.terminal import console
 
 if TYPE_CHECKING:
@@ -21,13 +22,13 @@ def print_comparison(result: pd.DataFrame) -> None:
     """Print what ``compare`` gave: settings, tests, and what they come to."""
     out = console()
     # Not the tables' titles, which would wrap where a table is narrow.
-    out.print(f"{result.attrs['metric']}: mean over seeds, best setting first", soft_wrap=True)
+    out.print(f"{escape(one_line(result.attrs['metric']))}: mean over seeds, best setting first", soft_wrap=True)
     out.print(_on_terminal(*_settings(result), left=len(result.attrs["settings"])))
     if any(test["p"] is not None for test in result.attrs["tests"]):
         out.print("paired t tests on shared seeds, p-values corrected by Holm's method:", soft_wrap=True)
         out.print(_on_terminal(*_tests(result), left=1))
     for line in (findings.words(result), *notes(result)):
-        out.print(line, markup=False, soft_wrap=True)
+        out.print(one_line(line), markup=False, soft_wrap=True)
 
 
 def as_text(result: pd.DataFrame, form: str) -> str:
@@ -57,9 +58,9 @@ def _settings(result: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
     decimals, rows = _decimals(result), []
     for row in result.to_dict("records"):
         mean, *spread = (_number(row[name], decimals) for name in ("mean", "std", "best", "worst"))
-        cells = [*(findings.text(row[key]) for key in keys), mean, _interval(row, decimals), *spread]
+        cells = [*(one_line(findings.text(row[key])) for key in keys), mean, _interval(row, decimals), *spread]
         rows.append([*cells, str(row["n"]), *(str(row[name]) for name in failed)])
-    return [*keys, "mean", "95 % interval", "std", "best", "worst", "seeds", *failed], rows
+    return [*map(one_line, keys), "mean", "95 % interval", "std", "best", "worst", "seeds", *failed], rows
 
 
 def _tests(result: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
@@ -68,7 +69,9 @@ def _tests(result: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
     for test in result.attrs["tests"]:
         if test["p"] is not None:
             difference = [_number(test["difference"], decimals), _interval(test, decimals), str(test["n"])]
-            rows.append([f"{test['a']} - {test['b']}", *difference, f"{test['p']:.2g}", f"{test['p_holm']:.2g}"])
+            rows.append(
+                [one_line(f"{test['a']} - {test['b']}"), *difference, f"{test['p']:.2g}", f"{test['p_holm']:.2g}"]
+            )
     return ["pair", "difference", "95 % interval", "seeds", "p", "p corrected"], rows
 
 
@@ -83,7 +86,8 @@ def _on_terminal(headings: Sequence[str], rows: Sequence[Sequence[str]], left: i
 
 
 def _csv(result: pd.DataFrame) -> str:
-    return result.to_csv(index=False, lineterminator="\n").rstrip("\n")
+    shown = result.map(lambda value: one_line(value) if isinstance(value, str) else value).rename(columns=one_line)
+    return shown.to_csv(index=False, lineterminator="\n").rstrip("\n")
 
 
 def _json(result: pd.DataFrame) -> str:

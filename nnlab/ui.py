@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import contextlib
 import socket
 import subprocess
 import sys
@@ -12,9 +12,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from nnlab.errors import NnlabError
-from nnlab.tracking import store
+from nnlab.one_line import one_line
+from nnlab.tracking import follower, runs, store
+from nnlab.ui_server import HOST
 
-_HOST = "127.0.0.1"  # never more than this machine
 _PORT, _TRIES = 5000, 100
 
 
@@ -34,23 +35,26 @@ def ui(outputs: Path, report: Callable[[str], None], *, port: int | None = None,
         NnlabError: the port is taken, or none is free.
     """
     uri = store.uri(outputs)
+    if runs.find(outputs):
+        with contextlib.suppress(OSError):
+            follower.ensure(outputs)  # it closes what was killed together with its tracker, and has nothing else to do
     if store.is_server(uri):
         report(f"the store is a server: open {store.shown(uri)}")
         if browser:
-            webbrowser.open(uri)
+            webbrowser.open(store.shown(uri).replace("***@", ""))  # whose command line is everybody's to read
         return 0
     port = _free_port() if port is None else _checked(port)
-    url = f"http://{_HOST}:{port}"
-    command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", uri]
-    command += ["--default-artifact-root", (outputs / "artifacts").as_uri(), "--host", _HOST, "--port", str(port)]
-    command += ["--workers", "1"]
+    url = f"http://{HOST}:{port}"
     outputs.mkdir(parents=True, exist_ok=True)
-    environment = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true"}
+    command = [sys.executable, "-m", "nnlab.ui_server", (outputs / "artifacts").as_uri(), str(port)]
     log = outputs / ".ui.log"
-    with log.open("wb") as file, subprocess.Popen(command, env=environment, stdout=file, stderr=file) as server:
+    with log.open("wb") as file, subprocess.Popen(command, stdin=subprocess.PIPE, stdout=file, stderr=file) as server:
         try:
+            assert server.stdin is not None  # noqa: S101 - a pipe was asked for
+            server.stdin.write(f"{uri}\n".encode())
+            server.stdin.flush()
             if not _is_up(port, server):
-                raise NnlabError(f"the MLflow server did not start; see {log}", exit_code=1)
+                raise NnlabError(f"the MLflow server did not start: {_last_line(log)} (all of it: {log})", exit_code=1)
             report(f"MLflow UI on {url} (Ctrl-C ends it)")
             if browser:
                 webbrowser.open(url)
@@ -59,7 +63,12 @@ def ui(outputs: Path, report: Callable[[str], None], *, port: int | None = None,
             return 0
         finally:
             server.terminate()
-    raise NnlabError(f"the MLflow server ended by itself; see {log}", exit_code=1)
+    raise NnlabError(f"the MLflow server ended by itself: {_last_line(log)} (all of it: {log})", exit_code=1)
+
+
+def _last_line(log: Path) -> str:
+    lines = log.read_text(encoding="utf-8", errors="replace").split("\n")
+    return one_line(next((line for line in reversed(lines) if line.strip()), "it said nothing"))
 
 
 def _free_port() -> int:
@@ -81,7 +90,7 @@ def _is_free(port: int) -> bool:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((_HOST, port))
+            probe.bind((HOST, port))
         except OSError:
             return False
     return True
@@ -91,7 +100,7 @@ def _is_up(port: int, server: subprocess.Popen[bytes]) -> bool:
     """Wait until the server answers; say whether it does, or has ended."""
     while server.poll() is None:
         with socket.socket() as probe:
-            if probe.connect_ex((_HOST, port)) == 0:
+            if probe.connect_ex((HOST, port)) == 0:
                 return True
         time.sleep(0.1)
     return False

@@ -190,3 +190,28 @@ def test_a_linked_work_tree_and_one_without_an_index_are_looked_at_too(repositor
     assert b"b/new.py" in look(tmp_path / "linked").diff
     (repository / ".git" / "index").unlink()
     assert look(repository).dirty is True
+
+
+@pytest.mark.parametrize("name", [".env", "deploy/.env.production", "server.pem", "keys/id_rsa", ".netrc", "Tls.KEY"])
+def test_changed_files_that_hold_secrets_by_their_names_are_left_out(name: str, repository: Path) -> None:
+    (repository / name).parent.mkdir(exist_ok=True)
+    (repository / name).write_text("PASSWORD=\n")
+    git(repository, "add", ".")
+    git(repository, "commit", "-q", "-m", "with a place for secrets")
+    (repository / name).write_text("PASSWORD=hidden\n")
+    assert look(repository).dirty is False
+    (repository / "model.py").write_text("changed\n")
+    state = look(repository)
+    assert b"changed" in state.diff
+    assert b"hidden" not in state.diff
+
+
+def test_the_diff_is_whole_from_a_folder_below_and_whatever_git_makes_of_patterns(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GIT_LITERAL_PATHSPECS", "1")
+    (repository / "below").mkdir()
+    (repository / "model.py").write_text("changed\n")
+    state = checkout.look(repository / "below", repository / "outputs")
+    assert state is not None
+    assert b"changed" in state.diff

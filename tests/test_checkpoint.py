@@ -172,14 +172,14 @@ def snapshot(folder: Path) -> dict[str, tuple[bytes, int]]:
 
 def test_a_valid_one_is_kept_and_a_damaged_one_replaced(folder: Path) -> None:
     before = snapshot(folder)
-    checkpoint.write(folder, {"0.bias": np.ones(9)}, {"epoch": 13})
+    checkpoint.write(folder, {"0.bias": np.ones(9)}, {"epoch": 12, "step": 99})
     assert snapshot(folder) == before
 
     (folder / "0.bias.npy").write_bytes(b"")
-    checkpoint.write(folder, {"0.bias": np.ones(9)}, {"epoch": 13})
+    checkpoint.write(folder, {"0.bias": np.ones(9)}, {"epoch": 12, "step": 99})
     arrays, manifest = checkpoint.read(folder)
     assert arrays.keys() == {"0.bias"}
-    assert manifest["epoch"] == 13
+    assert manifest["step"] == 99
 
 
 def test_wherever_the_disk_fails_nothing_is_left_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -127,7 +127,7 @@ def test_what_is_no_run_or_damaged_is_named(run: Path, outputs: Path) -> None:
     with pytest.raises(NnlabError, match="holds no run"):
         index.entries([run, outputs / "nothing"])
     with (run / "journal.jsonl").open("a") as file:
-        file.write("{}\n")
+        file.write('{}\n{"type":"tags","timestamp":1,"tags":{}}\n')
     with pytest.raises(NnlabError, match="is damaged"):
         index.entries([run])
 

@@ -112,9 +112,11 @@ def test_a_torn_tail_is_ignored_and_left_by_readers_and_cut_off_by_the_next_writ
 @pytest.mark.parametrize("size", [0, 1, 10, 65_535, 65_536, 65_537, 200_000])
 def test_whole_lines_ends_behind_the_last_line_break(tmp_path: Path, size: int) -> None:
     path = tmp_path / "file"
-    for head in (b"", b"x\n", b"x" * 100_000 + b"\n"):
-        path.write_bytes(head + b"y" * size)
-        assert journal.whole_lines(path) == len(head)
+    short, long = (json.dumps({**RUN, "name": "x" * letters}).encode() + b"\n" for letters in (1, 100_000))
+    for head in (b"", short, long, short + long, long + short):
+        for tail in (b"y" * size, b"\0" * size, (b"y" * 9 + b"\n") * (size // 10)):
+            path.write_bytes(head + tail)
+            assert journal.whole_lines(path) == len(head)
 
 
 def test_a_line_that_fits_in_part_only_is_taken_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

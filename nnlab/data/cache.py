@@ -18,11 +18,15 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from nnlab import regular_file
+from nnlab.errors import NnlabError
+
 State = Literal["ok", "missing", "wrong"]
 Arrays = tuple[NDArray[Any], NDArray[Any]]
 
 ARRAY_FILES = ("x.npy", "y.npy")
 SIDECAR = "sha256.json"
+_SIDECAR_BYTES, _ARRAY_BYTES = 10_000, 4 * 2**30
 
 
 def data_dir() -> Path:
@@ -113,12 +117,13 @@ def _write(folder: Path, arrays: Arrays) -> None:
 
 def _read(folder: Path) -> Arrays | None:
     try:
-        hashes = json.loads((folder / SIDECAR).read_bytes())
-        contents = {name: (folder / name).read_bytes() for name in ARRAY_FILES}
+        # The directory may be shared: what others put there is waited for no more than it is believed.
+        hashes = json.loads(regular_file.read(folder / SIDECAR, _SIDECAR_BYTES))
+        contents = {name: regular_file.read(folder / name, _ARRAY_BYTES) for name in ARRAY_FILES}
         # Hash before parsing: a flipped bit in a .npy header makes NumPy warn, or ask for terabytes.
         if hashes != {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}:
             return None
         x, y = (np.load(io.BytesIO(contents[name]), allow_pickle=False) for name in ARRAY_FILES)
-    except (OSError, ValueError):
+    except (NnlabError, OSError, ValueError, RecursionError):
         return None
     return x, y

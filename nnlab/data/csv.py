@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+MAX_COLUMNS = 10_000
+MAX_LINE = 1 << 20  # bytes: a hundred for each of so many columns
+
+
 def csv(
     *,
     path: str | None = None,
@@ -49,6 +53,7 @@ def csv(
     separator = "\t" if delimiter == r"\t" else delimiter
     if len(separator) != 1 or separator in '"\r\n ':
         raise NnlabError(f"dataset.delimiter: csv needs one character (no space or quote), got {delimiter!r}")
+    _check_lines(file, separator)
     table = _read(file, separator)
     columns = list(table.columns)
     if target not in columns:
@@ -70,6 +75,28 @@ def csv(
         data_hash=hash_arrays(x, y),
         source=f"{file}, target {target}",
     )
+
+
+def _check_lines(file: Path, separator: str) -> None:
+    """Refuse what pandas would take minutes and gigabytes for before it says that it is no table."""
+    length = 0  # of the line that the last chunk ended in
+    try:
+        with file.open("rb") as stream:
+            columns = stream.readline(MAX_LINE).partition(b"\r")[0].count(separator.encode()) + 1
+            stream.seek(0)
+            while chunk := stream.read(1 << 20).replace(b"\r", b"\n"):
+                if b"\0" in chunk:
+                    raise NnlabError(f"dataset.path: {file} is no UTF-8 text: it has null bytes")
+                first = chunk.find(b"\n")
+                length += len(chunk) if first < 0 else first
+                if length > MAX_LINE:
+                    raise NnlabError(f"dataset.path: {file} has a line of more than {MAX_LINE:,} bytes; is it a table?")
+                if first >= 0:
+                    length = len(chunk) - chunk.rfind(b"\n") - 1
+    except OSError as error:
+        raise NnlabError(f"dataset.path: cannot read {file}: {error.strerror}") from error
+    if columns > MAX_COLUMNS:
+        raise NnlabError(f"dataset.path: {file} has over {MAX_COLUMNS:,} columns; so many are read as dataset=npz only")
 
 
 def _read(file: Path, separator: str) -> "pd.DataFrame":

@@ -16,6 +16,9 @@ from nnlab.nn.module import Module
 from nnlab.nn.pooling import AvgPool2d, MaxPool2d
 from nnlab.nn.shape import Flatten, Unflatten
 
+MOST_HIDDEN = 1000
+"""Hidden layers of an ``mlp``: a checkpoint of somebody else's may ask for millions, which take minutes to make."""
+
 
 def linear(
     in_features: int,
@@ -60,6 +63,8 @@ def mlp(
     """
     if min(in_features, *hidden_sizes, out_features) < 1:
         raise ValueError(f"every size must be at least 1, got hidden_sizes={hidden_sizes}")
+    if len(hidden_sizes) > MOST_HIDDEN:
+        raise ValueError(f"there may be {MOST_HIDDEN:,} hidden layers at most, got {len(hidden_sizes):,}")
     layers: list[Module] = []
     for before, after in itertools.pairwise([in_features, *hidden_sizes]):
         layers.append(Linear(before, after))

@@ -150,6 +150,11 @@ class Sequential:
                 return f"layer {position}, {self.layers[int(position)]!r}, {kind}"
         return None
 
+    def largest(self, replica: int) -> int:
+        """Return the position of the layer that has the largest parameter in size."""
+        sizes = {name: float(np.abs(parameter).max()) for name, parameter in self.state_dict(replica).items()}
+        return int(max(sizes, key=sizes.__getitem__).partition(".")[0])
+
     @functools.cached_property
     def _first(self) -> int:
         """Position of the first layer that has parameters: dC/dinput is needed after it only."""

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from nnlab.errors import NnlabError
+from nnlab.errors import NnlabError, naming
 from nnlab.reproduction.claims import Figure
 
 _HEADINGS = (
@@ -62,7 +62,8 @@ def write_markdown(path: Path, what: str, text: str) -> None:
         NnlabError: the file is there and has no such lines.
     """
     before, after = _around(path, what) if path.exists() else ("", "")
-    path.write_text(f"{before}{text}{after}", encoding="utf-8")
+    with naming(path):
+        path.write_text(f"{before}{text}{after}", encoding="utf-8")
 
 
 def _around(path: Path, what: str) -> tuple[str, str]:

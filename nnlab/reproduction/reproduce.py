@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from nnlab import journal
-from nnlab.errors import NnlabError
+from nnlab.errors import NnlabError, naming
 from nnlab.mirroring import say_where, wait_until_mirrored
 from nnlab.output import say
 from nnlab.reproduction import report, rerun
@@ -100,5 +100,6 @@ def _check_writable(option: str, file: Path | None) -> None:
 
 def _write(file: Path | None, saved: dict[str, Any]) -> None:
     if file:
-        file.write_text(json.dumps(saved, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        with naming(file):
+            file.write_text(json.dumps(saved, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         say(f"written to {file.resolve()}")

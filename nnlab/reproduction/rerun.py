@@ -12,7 +12,7 @@ from nnlab import checkpoint, compose, environment, journal, paths, runner
 from nnlab.build import build
 from nnlab.compose import Job
 from nnlab.config import Config
-from nnlab.errors import NnlabError
+from nnlab.errors import NnlabError, naming
 from nnlab.one_line import one_line
 from nnlab.output import say
 from nnlab.progress import Progress
@@ -88,7 +88,8 @@ def reproduce_run(
             predictions=predictions,
         )
         text = json.dumps(to_json(found), indent=2, allow_nan=False)
-        (new.directory / FILE).write_text(f"{text}\n", encoding="utf-8")
+        with naming(new.directory / FILE):
+            (new.directory / FILE).write_text(f"{text}\n", encoding="utf-8")
         journal.annotate(new.directory, {"nnlab.verdict": found.verdict.value}, [FILE])
         tracked = [new.directory, *([old.directory] if is_linked and old.is_tracked else [])]
         return replace(found, tracked=tracked if new.is_tracked else [], wait_seconds=config.tracking.wait_seconds)

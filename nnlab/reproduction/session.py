@@ -10,12 +10,12 @@ from pathlib import Path
 from nnlab import paths
 from nnlab.build import build
 from nnlab.compose import Job, stamp
-from nnlab.errors import NnlabError
+from nnlab.errors import NnlabError, naming
 from nnlab.reproduction import metrics
 from nnlab.reproduction.claims import Protocol
 from nnlab.reproduction.earning import Row, earn
 from nnlab.reproduction.experiments import Experiment, jobs
-from nnlab.signals import sigterm_as_interrupt
+from nnlab.signals import interruptible
 
 Todo = tuple[Experiment, str, Protocol, list[Job]]
 
@@ -64,7 +64,7 @@ class Session:
             sweep = paths.outputs_dir() / "sweeps" / self.sweeps[name]
             say(f"{name}: {len(protocol.seeds)} {'seeds' if len(protocol.seeds) > 1 else 'seed'} in {sweep}")
             try:
-                with sigterm_as_interrupt():
+                with interruptible():
                     rows.append(earn(experiment, name, protocol, its_jobs, sweep))
             except KeyboardInterrupt:
                 say("interrupted: finished runs are kept, and the same command goes on where it was")
@@ -93,5 +93,6 @@ class Session:
     def _write(self, *, finished: bool) -> None:
         self.state.parent.mkdir(parents=True, exist_ok=True)
         temporary = self.state.with_suffix(".tmp")
-        temporary.write_text(json.dumps({"finished": finished, "sweeps": self.sweeps}, indent=2), encoding="utf-8")
+        with naming(temporary):
+            temporary.write_text(json.dumps({"finished": finished, "sweeps": self.sweeps}, indent=2), encoding="utf-8")
         temporary.replace(self.state)

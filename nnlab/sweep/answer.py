@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from nnlab import comparison, figures, findings, frames, index, tables
+from nnlab.errors import naming
 from nnlab.journal import NAME, Journal
 from nnlab.sweep import pictures
 from nnlab.tracking.limits import MAX_TAG
@@ -37,7 +38,8 @@ def conclude(directory: Path, children: Sequence[Path], journal: Journal, swept:
     best, chosen_by = best_run(runs)
     (entry,) = index.entries([best])
     for file, text in (("compare.csv", tables.as_text(result, "csv")), ("compare.md", f"{table}\n\n{words}")):
-        (directory / file).write_text(f"{text}\n", encoding="utf-8")
+        with naming(directory / file):
+            (directory / file).write_text(f"{text}\n", encoding="utf-8")
         journal.write("artifact", path=file)
     tags = {
         "nnlab.best_child": entry.run["run_id"],

@@ -14,7 +14,7 @@ from hydra.errors import ConfigCompositionException
 from omegaconf import DictConfig, OmegaConf, flag_override, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from nnlab.compose import check_choice
+from nnlab.explanation import check_override
 
 
 class Composition(NamedTuple):
@@ -99,7 +99,7 @@ class Composer:
 
     def _parse_one(self, text: str) -> Override:
         (override,) = OverridesParser.create().parse_overrides([text])
-        check_choice(override)
+        check_override(override)
         return override
 
     def _compose_base(self, shaping: tuple[str, ...]) -> _Base:

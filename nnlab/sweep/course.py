@@ -13,14 +13,14 @@ from nnlab.index import Entry
 from nnlab.journal import Journal
 from nnlab.mirroring import wait_until_mirrored
 from nnlab.output import say
-from nnlab.signals import sigterm_as_interrupt
+from nnlab.signals import interruptible
 from nnlab.sweep import tables
 from nnlab.sweep.parent import open_parent
 from nnlab.sweep.plan import Sweep
 from nnlab.tracking.limits import MAX_TAG
 
 
-@sigterm_as_interrupt()
+@interruptible()
 def run(sweep: Sweep, train: Callable[[str], object]) -> None:
     """Let a sweep's jobs be trained, conclude from them, close its record, and wait until all is in MLflow.
 

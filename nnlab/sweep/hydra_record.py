@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from nnlab.errors import naming
 from nnlab.sweep.plan import Planned
 
 
@@ -62,4 +63,5 @@ def _is_number(text: str) -> bool:
 
 def _dump(node: dict[str, Any] | Sequence[str], path: Path) -> None:
     text = yaml.dump(node, Dumper=_Dumper, sort_keys=False, allow_unicode=True, default_flow_style=False)
-    path.write_text(text, encoding="utf-8")
+    with naming(path):
+        path.write_text(text, encoding="utf-8")

@@ -11,6 +11,7 @@ from typing import Any
 from nnlab import environment, paths
 from nnlab.config import Config
 from nnlab.journal import Journal, read
+from nnlab.output import say
 from nnlab.tracking import follower
 
 
@@ -42,8 +43,31 @@ def open_parent(
     Raises:
         NnlabError: another process has it open.
     """
-    journal, tracking, run_id = Journal(directory), config.tracking, uuid.uuid4().hex
-    there = read(directory)  # a killed process may have left the first line alone
+    journal = Journal(directory)
+    try:
+        _begin(journal, config, kind, name, overrides, swept, jobs, params, tags or {})
+        if config.tracking.enabled:
+            _track(directory)
+    except BaseException:  # in a notebook the lock would stay
+        journal.release()
+        raise
+    return journal
+
+
+def _begin(
+    journal: Journal,
+    config: Config,
+    kind: str,
+    name: str,
+    overrides: Sequence[str],
+    swept: Sequence[str],
+    jobs: int,
+    params: Mapping[str, Any],
+    tags: Mapping[str, str],
+) -> None:
+    """Write the lines that a sweep begins with, as far as they are not there."""
+    tracking, run_id = config.tracking, uuid.uuid4().hex
+    there = read(journal.path.parent)  # a killed process may have left the first line alone
     if there.run:
         # With this line its old status, whichever it was, stands no longer.
         journal.write("tags", tags={"nnlab.resumed": f"{datetime.now():%Y-%m-%d %H:%M:%S}"})
@@ -60,10 +84,15 @@ def open_parent(
             overrides=list(overrides),
             swept=list(swept),
             jobs=jobs,
-            tags={**(tags or {}), "nnlab.kind": kind, "nnlab.sweep": run_id, **environment.git_tags()},
+            tags={**tags, "nnlab.kind": kind, "nnlab.sweep": run_id, **environment.git_tags()},
         )
     if not there.params:
         journal.write("params", params=dict(params))
-    if tracking.enabled:
+
+
+def _track(directory: Path) -> None:
+    """See to it that there is a tracker; one that can't be started now is no reason not to train."""
+    try:
         follower.ensure(paths.outputs_dir(), [directory])
-    return journal
+    except OSError as error:
+        say(f"no tracker could be started ({error}): `nnlab sync` brings the sweep into MLflow")

@@ -14,9 +14,10 @@ from omegaconf.errors import OmegaConfBaseException
 
 from nnlab import runner
 from nnlab.build import load
-from nnlab.compose import Job, explain, job_from
+from nnlab.compose import Job, job_from
 from nnlab.config import Config
 from nnlab.errors import NnlabError
+from nnlab.explanation import explain
 from nnlab.hashing import code_version
 from nnlab.sweep.composition import Composition
 

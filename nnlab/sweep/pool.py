@@ -19,7 +19,7 @@ from typing import Generic, TypeVar
 from joblib.externals.loky.backend import resource_tracker as loky_resource_tracker
 from joblib.externals.loky.process_executor import ProcessPoolExecutor
 
-from nnlab.signals import sigterm_as_interrupt
+from nnlab.signals import ENDING, interruptible
 from nnlab.sweep.reporter import Reporter, Reports
 
 _CLOSING_SECONDS = 20.0  # for a worker to close its runs' records before it is ended
@@ -112,8 +112,9 @@ def _start_resource_trackers() -> None:
     before = os.environ.get("PYTHONWARNINGS")
     os.environ["PYTHONWARNINGS"] = "ignore::UserWarning"
     try:
-        loky_resource_tracker.ensure_running()
-        resource_tracker.ensure_running()
+        with _without_interrupts():
+            loky_resource_tracker.ensure_running()
+            resource_tracker.ensure_running()
     finally:
         del os.environ["PYTHONWARNINGS"]
         if before is not None:
@@ -122,11 +123,11 @@ def _start_resource_trackers() -> None:
 
 @contextlib.contextmanager
 def _without_interrupts() -> Iterator[None]:
-    """Put Ctrl-C and SIGTERM off until the end of the block."""
+    """Put Ctrl-C, SIGTERM and the end of the terminal off until the end of the block."""
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, set(ENDING))
     try:
         yield
     finally:
@@ -141,6 +142,7 @@ _is_idle, _is_stopping = threading.Event(), threading.Event()
 def _begin(reports: Path) -> None:
     """Prepare a worker: interrupts are the starter's to handle, and it ends when that one does."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # for Windows; elsewhere it is put off for good
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # which our starter may have ignored, and we send ourselves
     _is_idle.set()
     threading.Thread(target=_end_with_reader, args=(Reporter(reports),), daemon=True).start()
 
@@ -148,7 +150,7 @@ def _begin(reports: Path) -> None:
 def _do(reports: Path, function: Callable[[Reporter], Result]) -> Result:
     _is_idle.clear()
     try:
-        with sigterm_as_interrupt(), Reporter(reports) as reporter:
+        with interruptible(), Reporter(reports) as reporter:
             if _is_stopping.is_set():
                 raise KeyboardInterrupt
             return function(reporter)

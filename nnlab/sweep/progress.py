@@ -103,7 +103,7 @@ class SweepProgress:
         """Count what workers report: see ``nnlab.sweep.reporter``."""
         for report in reports:
             self.trained(report["epochs"])
-            if "ended" in report:
+            if Path(report.get("ended", "")) in self._jobs:
                 self.ended(Path(report["ended"]), Outcome(report["status"], report["reason"]), report["left"])
 
     def _show(self, *, is_last: bool = False) -> None:

@@ -113,10 +113,21 @@ class Reports:
         *lines, self._torn = (self._torn + self._file.read()).split(b"\n")
         for line in lines:
             with contextlib.suppress(ValueError):  # a disk that was full for a moment has torn it
-                yield json.loads(line)
+                report = json.loads(line)
+                if _is_ours(report):
+                    yield report
 
     def let_go(self) -> None:
         """Let go of the lock: whoever reports ends its runs; what it reports until then can still be read."""
         if self._fd is not None:
             os.close(self._fd)
         self._fd = None
+
+
+def _is_ours(report: Any) -> bool:
+    of_end: dict[str, Any] = {"ended": str, "status": str, "reason": (str, type(None)), "left": int}
+    return (
+        isinstance(report, dict)
+        and isinstance(report.get("epochs"), int)
+        and ("ended" not in report or all(isinstance(report.get(key, 0.0), kind) for key, kind in of_end.items()))
+    )

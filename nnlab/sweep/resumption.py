@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from nnlab import app, journal, locks, paths, runner
+from nnlab import app, journal, locks, paths, resuming, runner
 from nnlab.errors import NnlabError
 from nnlab.index import Entry
 from nnlab.mirroring import say_where
@@ -93,9 +93,12 @@ def _resume_sweep(sweep: Sweep, retry_failed: bool) -> None:
             found = course.entries(sweep)
         todo = _todo(sweep, found, retry_failed)
         if not todo and _is_closed(sweep, found):
-            failed = any(entry.status == "FAILED" for entry in found.values())
-            say(f"nothing to do: {_counts(sweep, found)}{'; --retry-failed trains them again' if failed else ''}")
             course.wait(sweep, found)  # perhaps everything but the tracker had come to its end
+            failed = any(entry.status == "FAILED" for entry in found.values())
+            done = f"nothing to do: {_counts(sweep, found)}{'; --retry-failed trains them again' if failed else ''}"
+            if any(entry.status != "FINISHED" for entry in found.values()) or len(found) < len(sweep.planned):
+                raise NnlabError(done, exit_code=1)
+            say(done)
             return
         check_links(sweep.directory)
         check_unchanged(
@@ -103,9 +106,12 @@ def _resume_sweep(sweep: Sweep, retry_failed: bool) -> None:
         )
         tasks = _tasks(sweep, todo, found)
         settings = _settings(sweep)
+        damage = [problem for task in tasks for problem in resuming.damage(task.directory)]
     say_where(course.config(sweep).tracking.enabled)
     say(f"sweep    {sweep.directory}")
     say(f"jobs     {len(sweep.planned)}: {_counts(sweep, found)}; to do: {len(todo)}")
+    for problem in damage:
+        say(f"damaged  {problem}: its job goes on from an earlier checkpoint, or begins again")
     by_number = {each.number: each for each in todo}
 
     def train(parent: str) -> None:

@@ -7,12 +7,13 @@ from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from nnlab import journal, runner
+from nnlab import journal, resuming, runner
 from nnlab.build import load
 from nnlab.compose import Job
 from nnlab.config import Config
 from nnlab.errors import NnlabError
 from nnlab.hashing import code_version
+from nnlab.journal import Record
 from nnlab.mirroring import say_where
 from nnlab.one_line import one_line
 from nnlab.output import say
@@ -37,29 +38,53 @@ def resume_run(directory: Path, retry_failed: bool, trusted: Collection[str]) ->
             raise NnlabError(
                 f"{directory} is still being trained by another process: wait until it has ended, or end it"
             )
-        if record.status == "FINISHED" or (record.status == "FAILED" and not retry_failed):
-            hint = f" ({record.reason}); --retry-failed trains it again" if record.status == "FAILED" else ""
-            say(one_line(f"nothing to do: the run is {record.status}{hint}"))
+        if record.status == "FINISHED":
+            say("nothing to do: the run is FINISHED")
             return None
-        if not record.run or not (directory / "config.yaml").exists():
+        if record.status == "FAILED" and not retry_failed:
+            hint = f"nothing to do: the run is FAILED ({record.reason}); --retry-failed trains it again"
+            raise NnlabError(one_line(hint), exit_code=1)
+        if not can_go_on(record):
             raise NnlabError(f"{directory}: the run was stopped before it began; train it anew")
         config = load_config(directory / "config.yaml", trusted)
         overrides = tuple(map(str, record.run.get("overrides", ())))
         job = Job(config, recorded_choices(record.params, config), overrides, directory)
         check_links(directory)
         check_unchanged(directory, [(config, record.run["dataset"]["hash"])], tags["nnlab.code_version"])
+        damage = resuming.damage(directory)
         name, parent, threads = one_line(record.run["name"]), record.run["parent"], used_threads(record.params)
     say_where(config.tracking.enabled)
     say(f"run      {directory}")
+    for problem in damage:
+        say(f"damaged  {problem}")
+    if damage:
+        start = resuming.start(directory)
+        say(f"damaged  the run goes on from {f'its checkpoint {start.name}' if start else 'the beginning'}")
     try:
         with Progress(name) as progress:
             (outcome,) = runner.run(
                 [job], [directory], names=[name], parent=parent, progress=progress, threads=threads, resume=True
             )
     except KeyboardInterrupt:
-        say(f"interrupted: the run is kept as KILLED; go on with: nnlab resume {directory}")
+        say_interrupted(directory)
         raise
     return config, outcome
+
+
+def can_go_on(record: Record) -> bool:
+    """Say whether a run has come so far that there is something to go on with."""
+    return bool(record.run) and bool(record.params) and "config.yaml" in record.artifacts
+
+
+def say_interrupted(directory: Path) -> None:
+    """Say what Ctrl-C has left of a run."""
+    record = journal.read(directory) if (directory / journal.NAME).exists() else None
+    if record is None or not can_go_on(record):
+        say("interrupted before the run had begun: there is nothing to go on with")
+    elif record.status == "FINISHED":
+        say(f"interrupted, but the run is FINISHED: {directory}")
+    else:
+        say(f"interrupted: the run is kept as {record.status}; go on with: nnlab resume {directory}")
 
 
 def check_unchanged(directory: Path, data: Iterable[tuple[Config, str | None]], code: str) -> None:

@@ -14,10 +14,12 @@ from omegaconf import OmegaConf
 
 from nnlab import paths
 from nnlab.compose import own_directory
+from nnlab.errors import naming
 from nnlab.mirroring import say_where
 from nnlab.output import say
 from nnlab.sweep import course, finished, tables
 from nnlab.sweep.composition import Composer
+from nnlab.sweep.extent import check_extent
 from nnlab.sweep.frozen import freeze
 from nnlab.sweep.launcher import StackedLauncher
 from nnlab.sweep.plan import Planned, Sweep, plan
@@ -43,7 +45,8 @@ class RecordedSweeper(BasicSweeper):
         say(f"sweep    {directory}")
         sweep = self._plan(arguments, directory)
         directory.mkdir(parents=True, exist_ok=True)
-        OmegaConf.save(self.config, directory / "multirun.yaml")
+        with naming(directory / "multirun.yaml"):
+            OmegaConf.save(self.config, directory / "multirun.yaml")
         freeze(sweep)
         tables.print_plan(sweep.planned)
         course.run(sweep, lambda _: self._launch(sweep.planned))
@@ -55,6 +58,7 @@ class RecordedSweeper(BasicSweeper):
         loader: Any = self.hydra_context.config_loader
         given = [*self._parse_config(), *arguments]
         overrides = OverridesParser.create(loader).parse_overrides(given)
+        check_extent(overrides)
         swept = [override.get_key_element() for override in overrides if override.is_sweep_override()]
         jobs = [job for batch in self.split_arguments(overrides, None) for job in batch]
         planned = plan(jobs, swept, Composer(loader, self.config).compose, directory)

@@ -9,11 +9,9 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
 
-from nnlab import journal, resuming
+from nnlab import closing, journal, resuming
 from nnlab.compose import Job
-from nnlab.errors import NnlabError
-from nnlab.journal import Journal
-from nnlab.recorded_training import describe
+from nnlab.errors import NnlabError, describe
 from nnlab.sweep.progress import SweepProgress
 from nnlab.watcher import Outcome
 
@@ -55,13 +53,16 @@ class Work:
     kills: int = 0
 
 
-def judged(work: Work, future: Future[list[Outcome]], progress: SweepProgress) -> Iterator[Work]:
+def judged(
+    work: Work, future: Future[list[Outcome]], progress: SweepProgress, parent: str | None = None
+) -> Iterator[Work]:
     """Take the outcomes of a chunk; where there are none, yield what is to be tried again, alone.
 
     Args:
         work: that was done.
         future: the outcomes, or what came out instead; an ``NnlabError`` refuses before anything was done.
         progress: is told.
+        parent: run id of the sweep.
     """
     error = future.exception()
     if error is None:
@@ -80,7 +81,7 @@ def judged(work: Work, future: Future[list[Outcome]], progress: SweepProgress) -
         half = len(left) // 2
         yield from (Work(part, resume, kills) for part in (left[:half], left[half:]))
     elif left:
-        _fail(left[0], error, progress)
+        _fail(left[0], error, progress, parent)
 
 
 def _look_again(chunk: Chunk, progress: SweepProgress) -> None:
@@ -100,17 +101,18 @@ def _look_again(chunk: Chunk, progress: SweepProgress) -> None:
             progress.ended(task.directory, Outcome("FAILED", str(damaged)), 0)
 
 
-def _fail(task: Task, error: BaseException, progress: SweepProgress) -> None:
-    """Take a run as failed that can't be done; close its record if it has been begun."""
+def _fail(task: Task, error: BaseException, progress: SweepProgress, parent: str | None) -> None:
+    """Take a run as failed that can't be done, and close its record."""
     reason = describe(error)
     if isinstance(error, BrokenProcessPool):
         how = re.search(r"SIG[A-Z]+|EXIT\(\d+\)", str(error))
         by = f" ({how[0]})" if how else ""
         reason = f"its worker process was killed{by}, and again when it trained alone, perhaps for want of memory"
     try:
-        if not isinstance(error, NnlabError) and _has_begun(task):
-            Journal(task.directory).close("FAILED", reason)
-    except NnlabError as damaged:  # or in use: it stays as it is
+        if not isinstance(error, NnlabError):
+            threads = task.job.config.training.blas_threads or task.threads or 1
+            closing.record_failure(task.job, task.directory, task.name, parent, threads, reason)
+    except (NnlabError, OSError) as damaged:  # or in use: it stays as it is
         reason = f"{reason}; {damaged}"
     progress.ended(task.directory, Outcome("FAILED", reason), 0)
 

@@ -13,7 +13,7 @@ import joblib
 from nnlab import resuming, runner
 from nnlab.build import stack_key
 from nnlab.errors import NnlabError
-from nnlab.signals import sigterm_as_interrupt
+from nnlab.signals import interruptible
 from nnlab.sweep import stacks
 from nnlab.sweep.pool import Pool
 from nnlab.sweep.progress import SweepProgress
@@ -35,7 +35,14 @@ class _Train(Protocol):
 
 class _Backend(Protocol):
     def __call__(
-        self, chunks: Iterator[Chunk], train: _Train, workers: int, progress: SweepProgress, *, resume: bool
+        self,
+        chunks: Iterator[Chunk],
+        train: _Train,
+        workers: int,
+        progress: SweepProgress,
+        *,
+        parent: str | None,
+        resume: bool,
     ) -> None: ...
 
 
@@ -80,14 +87,14 @@ def train_all(
     groups: dict[int, list[int]] = {}
     for position, task in enumerate(tasks):
         groups.setdefault(configs[position].training.blas_threads or task.threads or 1, []).append(position)
-    with sigterm_as_interrupt():
+    with interruptible():
         for threads, group in groups.items():
             workers = min(n_jobs or max(1, joblib.cpu_count() // threads), len(group))
             todo = [stacks.Run(configs[position], epochs[position], starts[position]) for position in group]
             cuts = stacks.cut(todo, workers, max_stack)
             chunks = [[tasks[group[position]] for position in positions] for positions in cuts]
             train = functools.partial(_train, parent=parent, threads=threads, max_stack=max_stack)
-            _BACKENDS[backend](_begun(chunks, begin), train, workers, progress, resume=resume)
+            _BACKENDS[backend](_begun(chunks, begin), train, workers, progress, parent=parent, resume=resume)
 
 
 def _starts(tasks: Sequence[Task]) -> list[int]:
@@ -141,6 +148,7 @@ def _sequential(
     workers: int,  # noqa: ARG001 - of a ``_Backend``
     progress: SweepProgress,
     *,
+    parent: str | None,
     resume: bool,
 ) -> None:
     """Train one chunk after the other in this process."""
@@ -152,10 +160,18 @@ def _sequential(
                 future.set_result(train(work.chunk, progress, resume=work.resume))
             except Exception as error:
                 future.set_exception(error)
-            todo.extend(judged(work, future, progress))
+            todo.extend(judged(work, future, progress, parent))
 
 
-def _loky(chunks: Iterator[Chunk], train: _Train, workers: int, progress: SweepProgress, *, resume: bool) -> None:
+def _loky(
+    chunks: Iterator[Chunk],
+    train: _Train,
+    workers: int,
+    progress: SweepProgress,
+    *,
+    parent: str | None,
+    resume: bool,
+) -> None:
     """Train chunks in worker processes."""
     again: deque[Work] = deque()
     with Reports(progress.directory) as reports:
@@ -172,7 +188,7 @@ def _loky(chunks: Iterator[Chunk], train: _Train, workers: int, progress: SweepP
                     done = pool.done(_POLL_SECONDS)
                     progress.take(reports.read())
                     for work, future in done:
-                        again.extend(judged(work, future, progress))
+                        again.extend(judged(work, future, progress, parent))
         finally:
             progress.take(reports.read())
 

@@ -14,6 +14,7 @@ from nnlab import locks
 from nnlab.errors import NnlabError
 from nnlab.journal import Event
 from nnlab.tracking import entities, store
+from nnlab.tracking.failures import GarbageError
 
 _RUN_ID = "nnlab.run_id"
 
@@ -64,11 +65,29 @@ def find_or_create(client: MlflowClient, outputs: Path, uri: str, header: Event,
         sweep: MLflow's id of the parent run.
     """
     experiment_id = _experiment(client, outputs, uri, header["experiment"])
-    query = f"tags.`{_RUN_ID}` = '{header['run_id']}'"
-    found = client.search_runs([experiment_id], query, ViewType.ALL, max_results=1)
+    found = runs_of(client, experiment_id, header["run_id"])
     run = found[0] if found else _create(client, header, experiment_id, sweep)
     if "dataset" in header and run.info.lifecycle_stage != "deleted":
         client.log_inputs(run.info.run_id, [entities.dataset_input(header["dataset"])])
+    return run
+
+
+def runs_of(client: MlflowClient, experiment_id: str, run_id: str) -> list[Run]:
+    """Return the runs that are of a journal, the one to go on with first, then doubles, then deleted ones."""
+    found = client.search_runs([experiment_id], f"tags.`{_RUN_ID}` = '{run_id}'", ViewType.ALL, max_results=100)
+    ours = [run for run in found if run.data.tags.get(_RUN_ID) == run_id]
+    return sorted(ours, key=lambda run: (run.info.lifecycle_stage == "deleted", not run.data.params, run.info.run_id))
+
+
+def get_run(client: MlflowClient, mlflow_run_id: str) -> Run:
+    """Return a run of ours.
+
+    Raises:
+        GarbageError: the answer is another.
+    """
+    run = client.get_run(mlflow_run_id)
+    if run.info.run_id != mlflow_run_id or _RUN_ID not in run.data.tags:
+        raise GarbageError("the server's answer is not the run that was asked for")
     return run
 
 
@@ -86,7 +105,10 @@ def _create(client: MlflowClient, header: Event, experiment_id: str, sweep: str 
         tags["nnlab.sweep"] = header["parent"]
         if sweep:
             tags["mlflow.parentRunId"] = sweep
-    return client.create_run(experiment_id, header["timestamp"], tags, header["name"])
+    run = client.create_run(experiment_id, header["timestamp"], tags, header["name"])
+    if not run.info.run_id or run.data.tags.get(_RUN_ID) != header["run_id"]:
+        raise GarbageError("the server's answer is not the run that was to be created")
+    return run
 
 
 def _experiment(client: MlflowClient, outputs: Path, uri: str, name: str) -> str:
@@ -97,11 +119,16 @@ def _experiment(client: MlflowClient, outputs: Path, uri: str, name: str) -> str
         location = folder.as_uri() if store.is_own(uri, outputs) else None
         try:
             # Without the tag the UI takes runs for evaluations of language models and hides them in its menus.
-            return str(client.create_experiment(name, location, {"mlflow.experimentKind": "custom_model_development"}))
+            made = str(client.create_experiment(name, location, {"mlflow.experimentKind": "custom_model_development"}))
+            if not made:
+                raise GarbageError("the server's answer is not the experiment that was to be created")
+            return made
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
         experiment = client.get_experiment_by_name(name)  # another tracker was faster
+    if experiment is not None and (experiment.name != name or not experiment.experiment_id):
+        raise GarbageError("the server's answer is not the experiment that was asked for")
     if experiment is None or experiment.lifecycle_stage != "active":
         raise NnlabError(
             f"the MLflow experiment {name!r} was deleted: restore it (mlflow experiments restore) or set another "

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import json
 import os
+import zlib
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from nnlab import journal, locks
+from nnlab.errors import naming
 
 DELETED = "DELETED"
 
@@ -24,12 +26,14 @@ class Cursor:
     mlflow_run_id: of the mirrored run; None before it is created.
     status: that the store has; DELETED if somebody deleted the run there, who will not want it back.
     problem: why the rest can't be mirrored, where trying again doesn't help.
+    is_doubtful: a server has failed meanwhile: it may lack what it has acknowledged, or have the run twice.
     """
 
     offset: int = 0
     mlflow_run_id: str | None = None
     status: str = "RUNNING"
     problem: str | None = None
+    is_doubtful: bool = False
 
 
 def _path(directory: Path, store_key: str) -> Path:
@@ -43,14 +47,16 @@ def read(directory: Path, store_key: str) -> Cursor:
         is_ours = isinstance(cursor.mlflow_run_id, str) and _is_line_end(directory / journal.NAME, cursor.offset)
     except (FileNotFoundError, TypeError):
         return Cursor()
-    return cursor if is_ours else Cursor(problem=cursor.problem)
+    return cursor if is_ours else Cursor(problem=cursor.problem, is_doubtful=cursor.is_doubtful)
 
 
 def write(directory: Path, store_key: str, cursor: Cursor) -> None:
     """Replace the cursor atomically."""
     path = _path(directory, store_key)
     temporary = path.with_suffix(f".{os.getpid()}.tmp")
-    temporary.write_text(json.dumps(asdict(cursor)))
+    with naming(temporary):
+        node = asdict(cursor)
+        temporary.write_text(json.dumps(node | {"check": _checksum(node)}))
     temporary.replace(path)
 
 
@@ -75,9 +81,16 @@ def give_up(directory: Path, store_key: str, problem: str) -> None:
 
 def _load(directory: Path, store_key: str) -> Cursor:
     try:
-        return Cursor(**json.loads(_path(directory, store_key).read_bytes()))
-    except (FileNotFoundError, ValueError, TypeError):
+        node = json.loads(_path(directory, store_key).read_bytes())
+        if node.pop("check", None) not in (None, _checksum(node)):  # None: of an older nnlab
+            return Cursor()
+        return Cursor(**node)
+    except (FileNotFoundError, ValueError, TypeError, AttributeError):
         return Cursor()
+
+
+def _checksum(node: dict[str, object]) -> int:
+    return zlib.crc32(json.dumps(node, sort_keys=True).encode())
 
 
 def _is_whole(directory: Path, cursor: Cursor) -> bool:

@@ -8,9 +8,12 @@ by one that starts at the last cursor.
 from __future__ import annotations
 
 import contextlib
+import logging
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import cast
 
+from mlflow import MlflowClient
 from mlflow.entities import Param, Run, RunTag
 from mlflow.exceptions import MlflowException as MlflowException  # for those who call us
 
@@ -18,9 +21,14 @@ from nnlab import journal, locks
 from nnlab.errors import NnlabError
 from nnlab.journal import Event
 from nnlab.tracking import artifacts, creation, cursor, entities, sqlite_metrics, store
+from nnlab.tracking.audit import audit
 from nnlab.tracking.cursor import Cursor
 from nnlab.tracking.entities import Point
+from nnlab.tracking.patience import Patient
 from nnlab.tracking.thinning import Thinning
+
+# It says in sixty lines what the error that we get says in its first.
+logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
 
 _MAX_ENTITIES, _MAX_PARAMS, _MAX_TAGS = 1000, 100, 100  # MLflow's limits a call
 _MANY = 10_000  # points to send before reading on
@@ -42,6 +50,12 @@ class Mirror:
     def __init__(self, outputs: Path, uri: str) -> None:
         self.outputs, self.uri, self.key = outputs, uri, store.key(uri)
         self.client = creation.open_store(uri)
+        self._patient = Patient(self.client) if store.is_server(uri) else None
+        if self._patient is not None:
+            self.client = cast(MlflowClient, self._patient)
+        self._failures: dict[Path, int] = {}  # that the server had when a run was first mirrored
+        self._directories: dict[str, Path] = {}  # run id -> where it was first seen
+        self._sent: dict[Path, set[str]] = {}  # artifacts of runs that have ended
 
     def run(self, directory: Path, *, verify: bool = False) -> bool:
         """Mirror what a run's journal has by now.
@@ -57,32 +71,53 @@ class Mirror:
             MlflowException: the store refuses or can't be reached; nothing is lost, try again.
             NnlabError: the journal is damaged, or the experiment was deleted.
         """
+        try:
+            return self._run(directory, verify=verify)
+        except NnlabError:
+            raise
+        except BaseException:  # Ctrl-C too: a run may have been created whose id we never got
+            if self._patient is not None:
+                with contextlib.suppress(OSError):
+                    self._write(directory, cursor.read(directory, self.key))
+            raise
+
+    def _run(self, directory: Path, *, verify: bool) -> bool:
         path = directory / journal.NAME
         is_alive = locks.is_locked(path)  # asked first: whoever dies while we read is seen the next time
         header = _header(directory)
         if header is None or header["type"] != "run" or header["tracking"] is None:
             return not is_alive
+        first = self._directories.setdefault(header["run_id"], directory)
+        if first != directory and (first / journal.NAME).is_file():  # the two would overwrite each other's end
+            raise NnlabError(f"{directory} is a copy of {first}, as both have one run id: only the first is mirrored")
         at = replace(cursor.read(directory, self.key), problem=None)
+        if self._patient is not None:
+            self._failures.setdefault(directory, self._patient.failures)
         if verify:
             at = self._verified(at)
         end = journal.whole_lines(path)
+        thinning = Thinning.of(header.get("epochs", 0), header.get("eval_every", 1), header["tracking"]["max_points"])
         if at.status != cursor.DELETED and at.offset >= end and (at.status == "RUNNING") == is_alive:
+            if verify and not is_alive and at.is_doubtful:
+                self._audit(journal.read(directory), at, thinning)
             return not is_alive
         run = None
         if at.mlflow_run_id is None:
             run = creation.find_or_create(self.client, self.outputs, self.uri, header, self._sweep(directory, header))
             is_deleted = run.info.lifecycle_stage == "deleted"
-            at = Cursor(mlflow_run_id=run.info.run_id, status=cursor.DELETED if is_deleted else "RUNNING")
-            cursor.write(directory, self.key, at)
+            self._sent.pop(directory, None)
+            status = cursor.DELETED if is_deleted else "RUNNING"
+            at = replace(at, offset=0, mlflow_run_id=run.info.run_id, status=status)
+            self._write(directory, at)
         if at.status == cursor.DELETED:
-            cursor.write(directory, self.key, replace(at, offset=end))
+            self._write(directory, replace(at, offset=end))
             return not is_alive
-        thinning = Thinning.of(header.get("epochs", 0), header.get("eval_every", 1), header["tracking"]["max_points"])
         if not is_alive:
             return self._finish(directory, at, thinning, run)
+        self._sent.pop(directory, None)
         if at.status != "RUNNING":
             self._resume(at)
-            cursor.write(directory, self.key, at)
+            self._write(directory, at)
         self._send_new_lines(directory, at, thinning)
         return False
 
@@ -91,18 +126,18 @@ class Mirror:
         if at.mlflow_run_id is None:
             return at
         try:
-            stage = self.client.get_run(at.mlflow_run_id).info.lifecycle_stage
+            info = creation.get_run(self.client, at.mlflow_run_id).info
         except MlflowException as error:
             if error.error_code != "RESOURCE_DOES_NOT_EXIST":
                 raise
-            return at if at.status == cursor.DELETED else Cursor()
-        if stage == "deleted":
+            return at if at.status == cursor.DELETED else Cursor(is_doubtful=at.is_doubtful)
+        if info.lifecycle_stage == "deleted":
             return replace(at, status=cursor.DELETED)
-        return Cursor(mlflow_run_id=at.mlflow_run_id) if at.status == cursor.DELETED else at
+        return replace(at, offset=0, status="RUNNING") if at.status == cursor.DELETED else at
 
     def _resume(self, at: Cursor) -> None:
         """Reopen a run that was dead, or is being annotated."""
-        run = self.client.get_run(at.mlflow_run_id)  # type: ignore[arg-type]
+        run = creation.get_run(self.client, at.mlflow_run_id)  # type: ignore[arg-type]
         self.client.update_run(run.info.run_id, status="RUNNING")
         self._remove_reason(run)
         at.status = "RUNNING"
@@ -142,17 +177,35 @@ class Mirror:
             if record.status == "RUNNING" or journal.whole_lines(path) != offset:
                 return False
         batch.points += entities.last_and_best(record, lines, thinning)
-        run = run or self.client.get_run(at.mlflow_run_id)  # type: ignore[arg-type]
+        run = run or creation.get_run(self.client, at.mlflow_run_id)  # type: ignore[arg-type]
         tags = entities.tags(record) | self._kin(record)
         batch.tags = {name: text for name, text in tags.items() if run.data.tags.get(name) != text}
         self._send(directory, at, batch, offset)
         if not record.reason:
             self._remove_reason(run)
-        artifacts.send(record, run, self.uri)
+        artifacts.send(record, run, self.uri, self._sent.setdefault(directory, set()))
         self.client.set_terminated(run.info.run_id, record.status, record.ended)
+        if self._is_doubtful(directory, at):
+            self._audit(record, at, thinning)
         at.status = record.status
-        cursor.write(directory, self.key, at)
+        self._write(directory, at)
+        del self._sent[directory]
         return True
+
+    def _audit(self, record: journal.Record, at: Cursor, thinning: Thinning) -> None:
+        assert at.mlflow_run_id is not None  # noqa: S101 - it has been mirrored
+        tags = entities.tags(record) | self._kin(record)
+        audit(self.client, at.mlflow_run_id, record, tags, thinning, self.uri)
+
+    def _is_doubtful(self, directory: Path, at: Cursor) -> bool:
+        """Say whether the server has failed since this run was first mirrored."""
+        if self._patient is None:
+            return False
+        return at.is_doubtful or self._patient.failures > self._failures.get(directory, 0)
+
+    def _write(self, directory: Path, at: Cursor) -> None:
+        at.is_doubtful = self._is_doubtful(directory, at)
+        cursor.write(directory, self.key, at)
 
     def _send(self, directory: Path, at: Cursor, batch: _Batch, offset: int) -> None:
         assert at.mlflow_run_id is not None  # noqa: S101 - set before anything is sent
@@ -165,7 +218,7 @@ class Mirror:
             self.client.log_batch(at.mlflow_run_id, metrics[:room], params[:_MAX_PARAMS], tags[:_MAX_TAGS])
             metrics, params, tags = metrics[room:], params[_MAX_PARAMS:], tags[_MAX_TAGS:]
         at.offset = offset
-        cursor.write(directory, self.key, at)
+        self._write(directory, at)
 
     def _remove_reason(self, run: Run) -> None:
         if _REASON in run.data.tags:  # it was killed once, and resumed

@@ -12,12 +12,12 @@ _ELSEWHERE = "elsewhere.txt"
 def find(outputs: Path) -> list[Path]:
     """Return every run directory, sweeps before their children, the oldest first."""
     found = [*outputs.glob(f"runs/*/{journal.NAME}"), *outputs.glob(f"sweeps/*/{journal.NAME}")]
-    directories = [path.parent for path in sorted(found)]
-    directories += [path.parent for path in sorted(outputs.glob(f"sweeps/*/*/{journal.NAME}"), key=_by_number)]
+    found = sorted(found) + sorted(outputs.glob(f"sweeps/*/*/{journal.NAME}"), key=_by_number)
+    directories = [path.parent for path in found if path.is_file()]  # a named pipe would be waited at for ever
     listed = outputs / _ELSEWHERE
     if listed.exists():
         elsewhere = [Path(line) for line in listed.read_text(encoding="utf-8").splitlines()]
-        directories += [path for path in dict.fromkeys(elsewhere) if (path / journal.NAME).exists()]
+        directories += [path for path in dict.fromkeys(elsewhere) if (path / journal.NAME).is_file()]
     return directories
 
 

@@ -11,25 +11,32 @@ from urllib.parse import quote, unquote
 from nnlab.errors import NnlabError
 
 _SCHEMES = ("sqlite", "http", "https", "postgresql", "mysql", "mssql", "databricks")
+_SQLITE = re.compile(r"sqlite(?:\+pysqlite)?:///(?P<path>[^?]+)")
+_IN_MEMORY = (":memory:", "file:")  # the latter may be, and is SQLite's own kind of URI
 
 
 def uri(outputs: Path) -> str:
     """Return the tracking URI: ``$MLFLOW_TRACKING_URI``, else a sqlite file in the outputs root.
 
+    That of a sqlite file is absolute, so that it means the same in every process and whatever their current directory.
+
     Raises:
-        NnlabError: it is nothing that MLflow takes as a store.
+        NnlabError: it is nothing that MLflow takes as a store, or a sqlite store that would go with its process.
     """
     given = os.environ.get("MLFLOW_TRACKING_URI") or sqlite_uri(outputs / "mlflow.db")
     scheme = given.partition("://")[0].partition("+")[0] if "://" in given else ""
-    if scheme not in _SCHEMES:
+    file = sqlite_file(given)
+    if scheme not in _SCHEMES or (scheme == "sqlite" and file is None):
         raise NnlabError(
             f"MLFLOW_TRACKING_URI={shown(given)!r} is no store: give sqlite:///FILE.db, the http://... of an MLflow "
             f"server, or another of {', '.join(_SCHEMES)} (MLflow has given up folders)"
         )
-    file = sqlite_file(given)
-    if file is not None and file.is_dir():
+    if file is None:
+        return given
+    if file.is_dir():
         raise NnlabError(f"{file} is a folder where the store's sqlite file should be: move it away")
-    return given
+    _, mark, options = given.partition("?")
+    return sqlite_uri(file) + mark + options
 
 
 def is_server(uri: str) -> bool:
@@ -48,10 +55,11 @@ def sqlite_uri(file: Path) -> str:
 
 
 def sqlite_file(uri: str) -> Path | None:
-    """Return the file of a sqlite store, absolute."""
-    if not uri.startswith("sqlite:///"):
+    """Return the file of a sqlite store, absolute; None for another store, and for one in memory."""
+    found = _SQLITE.match(uri)
+    if found is None or found["path"].startswith(_IN_MEMORY):
         return None
-    return Path(unquote(uri.removeprefix("sqlite:///").partition("?")[0])).resolve()
+    return Path(unquote(found["path"])).resolve()
 
 
 def key(uri: str) -> str:
@@ -60,10 +68,10 @@ def key(uri: str) -> str:
     return hashlib.sha256((f"sqlite:{file}" if file else uri.rstrip("/")).encode()).hexdigest()[:8]
 
 
+_USER = r"(?:(?<=://)|^(?!\S+://))(?:[^/\s:@]*:(?!\d+/)\S*|[^/\s:]+)@"
+_QUERY = r"(?<=[?&])([\w.%-]+=)[^&\s'\"]+"
+
+
 def shown(uri: str) -> str:
-    """Return a URI, or a text with URIs in it, without the passwords they may hold."""
-    return re.sub(r"(?i)(?<=://)[^/\s]+@|(?<=[?&]password=)[^&\s]+", _mask, uri)
-
-
-def _mask(secret: re.Match[str]) -> str:
-    return "***@" if secret[0].endswith("@") else "***"
+    """Return a URI, or a text with URIs in it, without users, passwords and what a query says: it may be a token."""
+    return re.sub(f"{_USER}|{_QUERY}", lambda secret: f"{secret[1]}***" if secret[1] else "***@", uri)

@@ -11,10 +11,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nnlab import journal, locks
+from nnlab import journal, journal_lines, locks
 from nnlab.errors import NnlabError
-from nnlab.tracking import cursor, runs, store
+from nnlab.tracking import cursor, failures, runs, store
 from nnlab.tracking.backlog import Backlog, sizes
+from nnlab.tracking.failures import RefusedError, Reports
 from nnlab.tracking.follower import DETACH, lock_path
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ _POLL_SECONDS = 0.5
 _PASS_SECONDS = 5.0  # until it is seen again who is alive, and who has come
 _GRACE_SECONDS = 5.0  # a tracker is started when its trainer begins, perhaps before the journal is there
 _GIVE_UP_SECONDS = 120.0  # without a store and without a run that is alive
+_LONGEST_PAUSE = 10.0  # between two passes while nothing works
+_IN_A_ROW = 3  # runs that fail: it is the store, then
 
 
 def sync(outputs: Path, report: Callable[[str], None]) -> int:
@@ -41,23 +44,33 @@ def sync(outputs: Path, report: Callable[[str], None]) -> int:
             while not lock.acquire(1):
                 pass
         mirror = _mirror(outputs, uri)
-        whole = partial = 0
-        failures: list[str] = []
-        for directory in runs.find(outputs):
+        whole = partial = in_a_row = 0
+        problems: list[str] = []
+        directories = runs.find(outputs)
+        for number, directory in enumerate(directories):
             try:
                 if mirror.run(directory, verify=True):
                     whole += 1
                 else:
                     partial += 1
+                in_a_row = 0
             except Exception as error:
-                failures.append(f"{directory}: {_first_line(error)}")
+                problems.append(f"{directory}: {failures.line(failures.refused(error, uri) or error)}")
+                in_a_row = 0 if isinstance(error, NnlabError) else in_a_row + 1
+            if in_a_row == _IN_A_ROW:
+                problems += [f"{each}: not tried, after these" for each in directories[number + 1 :]]
+                break
     report(
         f"{whole} {'run is' if whole == 1 else 'runs are'} mirrored"
         + (f", {partial} are still training" if partial else "")
     )
-    for failure in failures:
-        report(f"not mirrored: {failure}")
-    return len(failures)
+    for problem in problems:
+        report(f"not mirrored: {problem}")
+    for directory in directories:
+        with contextlib.suppress(OSError):  # it was deleted just now
+            if torn := journal_lines.torn(directory / journal.NAME):
+                report(torn)
+    return len(problems)
 
 
 def follow(outputs: Path, report: Callable[[str], None], *, exit_when_idle: bool) -> int:
@@ -94,26 +107,31 @@ def _follow(
     mirror = None
     backlog = Backlog(outputs, key if file is None or file.exists() else None)
     trusted: set[Path] = set()
-    failing: dict[Path, str] = {}
+    reports = Reports(report)
+    pause = _POLL_SECONDS
     last_progress = time.monotonic()
     while True:
         left = backlog.look()
         is_any_alive = any(locks.is_locked(directory / journal.NAME) for directory in left)
         _set_priority(low=is_any_alive)
-        failures: dict[Path, str] = {}
+        problems: dict[Path, Exception] = {}
         if mirror is None and left:
             try:
                 mirror = _mirror(outputs, uri)
                 _leave_session()
                 _set_priority(low=is_any_alive)  # which starts anew with a session
-            except Exception as error:
-                failures[outputs] = _first_line(error)
+            except NnlabError as error:
+                problems[outputs] = error
+                for directory in left if isinstance(error, RefusedError) else ():
+                    backlog.settle(directory)
+                    _give_up(directory, key, failures.line(error))
         if mirror is not None and file is not None and not file.exists():
             raise NnlabError(f"{file} was deleted; run `nnlab sync` to make it again", exit_code=1)
         tried: set[Path] = set()
+        in_a_row = 0
         pass_ends = time.monotonic() + _PASS_SECONDS
         for directory in left:
-            if mirror is None or (tried and time.monotonic() > pass_ends):
+            if mirror is None or in_a_row == _IN_A_ROW or (tried and time.monotonic() > pass_ends):
                 break
             tried.add(directory)
             try:
@@ -121,18 +139,18 @@ def _follow(
                     backlog.settle(directory)
                     last_progress = time.monotonic()
                 trusted.add(directory)
-            except NnlabError as error:  # it won't mend by itself
-                failures[directory] = _first_line(error)
-                backlog.settle(directory)
-                _give_up(directory, key, failures[directory])
+                reports.mended(directory)
+                in_a_row = 0
             except Exception as error:
-                failures[directory] = _first_line(error)
-                trusted.discard(directory)
+                problems[directory] = failures.refused(error, uri) or error
+                if isinstance(problems[directory], NnlabError):  # it won't mend by itself
+                    backlog.settle(directory)
+                    _give_up(directory, key, failures.line(problems[directory]))
+                else:
+                    trusted.discard(directory)
+                    in_a_row += 1
         backlog.end_turn(tried)
-        for place in failures:
-            if failing.get(place) != failures[place]:
-                report(f"{place}: {failures[place]}")
-        failing = {place: failing[place] for place in failing.keys() - tried - {outputs}} | failures
+        reports.failed(problems)
         if is_any_alive:
             last_progress = time.monotonic()
         idle_for = time.monotonic() - last_progress
@@ -140,8 +158,9 @@ def _follow(
             if backlog.left:
                 report(f"giving up on {len(backlog.left)} runs; they are kept in {outputs}, run `nnlab sync`")
             return (1 if backlog.left else 0), backlog.sizes
-        if mirror is None or len(tried) == len(left):
-            time.sleep(4 * _POLL_SECONDS if failing else _POLL_SECONDS)
+        pause = min(2 * pause, _LONGEST_PAUSE) if problems else _POLL_SECONDS
+        if mirror is None or problems or len(tried) == len(left):
+            time.sleep(pause)
 
 
 class _TrackerLock:
@@ -173,12 +192,15 @@ class _TrackerLock:
 
 
 def _mirror(outputs: Path, uri: str) -> Mirror:
-    from nnlab.tracking import mirror  # takes 2 s, so only when there is something to mirror
+    # They take 2 s, so only when there is something to mirror.
+    from nnlab.tracking import answers, mirror
 
+    if store.is_server(uri):
+        answers.bound()
     try:
         return mirror.Mirror(outputs, uri)
-    except mirror.MlflowException as error:
-        raise NnlabError(f"the store {store.shown(uri)} can't be opened: {_first_line(error)}", exit_code=1) from error
+    except Exception as error:
+        raise failures.unopened(error, uri) from error
 
 
 def _leave_process_tree() -> None:
@@ -214,7 +236,3 @@ def _set_priority(*, low: bool) -> None:
 def _give_up(directory: Path, key: str, problem: str) -> None:
     with contextlib.suppress(OSError):  # it is for those who wait; they wait longer then
         cursor.give_up(directory, key, problem)
-
-
-def _first_line(error: Exception) -> str:
-    return store.shown((str(error).strip() or type(error).__name__).splitlines()[0])

@@ -9,6 +9,8 @@ from functools import cache
 WHOLE = 1000
 """Runs of up to so many epochs are mirrored whole."""
 
+_MOST = 2**53  # epochs; those beyond are none that anybody trains
+
 _KINDS = {
     (False, False): ("once",),
     (False, True): ("once", "evaluated"),
@@ -40,8 +42,10 @@ class Thinning:
         """
         if max_points is None or epochs <= WHOLE:
             return cls()
-        evaluated = sorted({*range(0, epochs + 1, eval_every), epochs})
-        return cls(_spread(range(1, epochs + 1), max_points - 1), _spread(evaluated, max_points - 1))
+        epochs = min(epochs, _MOST)
+        evaluated = range(0, epochs + 1, eval_every)  # never listed: somebody may train until Ctrl-C
+        last = () if evaluated[-1] == epochs else (epochs,)
+        return cls(_spread(range(1, epochs + 1), (), max_points - 1), _spread(evaluated, last, max_points - 1))
 
     def keeps(self, metric: str, epoch: int) -> bool:
         """Say whether a metric of an epoch is mirrored as the run goes along."""
@@ -62,8 +66,10 @@ def kind(metric: str) -> str:
     return "evaluated" if metric.startswith(("val/", "test/", "time/eval_seconds")) else "trained"
 
 
-def _spread(candidates: Sequence[int], points: int) -> frozenset[int]:
-    if len(candidates) <= points:
-        return frozenset(candidates)
-    last = len(candidates) - 1
-    return frozenset(candidates[round(place * last / (points - 1))] for place in range(points))
+def _spread(candidates: range, further: Sequence[int], points: int) -> frozenset[int]:
+    """Return so many of some epochs, evenly spaced, with the first and the last."""
+    last = len(candidates) + len(further) - 1
+    if last < points:
+        return frozenset([*candidates, *further])
+    places = (round(place * last / (points - 1)) for place in range(points))
+    return frozenset(candidates[at] if at < len(candidates) else further[0] for at in places)

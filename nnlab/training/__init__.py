@@ -3,7 +3,7 @@
 from nnlab.training.diagnostics import Diagnostic, Diagnostics
 from nnlab.training.early_stopping import EarlyStopping
 from nnlab.training.evaluation import evaluate, higher_is_better
-from nnlab.training.loop import train
+from nnlab.training.loop import nonfinite, train
 from nnlab.training.plan import Plan
 from nnlab.training.result import EpochResult, Update
 
@@ -16,5 +16,6 @@ __all__ = [
     "Update",
     "evaluate",
     "higher_is_better",
+    "nonfinite",
     "train",
 ]

@@ -24,7 +24,13 @@ Listener = Callable[[Mapping[str, Values]], None]
 
 
 class Optimizer(Protocol):
-    """What the loop asks of an optimiser."""
+    """What the loop asks of an optimiser.
+
+    Attributes:
+        state: its arrays by name, ``[replicas, size]`` each.
+    """
+
+    state: dict[str, NDArray[Any]]
 
     @property
     def folds(self) -> bool:
@@ -170,7 +176,7 @@ def train(
         is_over = (budgets == epoch) | (loop.step == plan.updates)
         if is_over.any() or epoch % plan.eval_every == 0:
             metrics |= evaluate_all(network, loss, evaluated, penalty)
-        failed = _newly_failed(network, metrics, alive) if epoch else {}
+        failed = _newly_failed(network, optimizer, metrics, alive)
         alive[list(failed)] = False
         for listener in listeners:
             listener(metrics)
@@ -187,17 +193,42 @@ def train(
 
 
 @diverging
-def _newly_failed(network: Sequential, metrics: dict[str, Values], alive: NDArray[np.bool_]) -> dict[int, str]:
-    """Name what is NaN or Inf in each replica that was alive: a layer's parameters, else the last one's outputs."""
-    losses = {name: values for name, values in metrics.items() if name.endswith("/loss")}
+def _newly_failed(
+    network: Sequential, optimizer: Optimizer, metrics: dict[str, Values], alive: NDArray[np.bool_]
+) -> dict[int, str]:
+    """Name what is NaN or Inf in each replica that was alive: a layer's parameters, else the last one's outputs.
+
+    The optimiser's arrays count too: one whose average of squares is infinite learns no more, and nothing else shows.
+    """
+    losses = {name: values for name, values in metrics.items() if name.endswith(("/loss", "penalty", "/objective"))}
     total = np.add.reduce(network.parameters, axis=1)  # any NaN or Inf shows in the sum; it may also just overflow
-    for values in losses.values():
+    for values in (*losses.values(), *(np.add.reduce(array, axis=1) for array in optimizer.state.values())):
         total = total + values
     failed = {}
     for replica in (alive & ~np.isfinite(total)).nonzero()[0].tolist():
-        bad_losses = ", ".join(name for name, values in losses.items() if not np.isfinite(values[replica]))
-        last = f"{bad_losses}, of the outputs of layer {len(network.layers) - 1}, {network.layers[-1]!r}"
-        what = network.first_nonfinite(replica) or (last if bad_losses else None)
+        of_replica = {name: float(values[replica]) for name, values in losses.items()}
+        what = network.first_nonfinite(replica) or nonfinite(of_replica, network, replica)
+        what = what or _nonfinite_state(optimizer, network, replica)
         if what:
             failed[replica] = what
     return failed
+
+
+def _nonfinite_state(optimizer: Optimizer, network: Sequential, replica: int) -> str | None:
+    """Name the first layer for whose parameters the optimiser keeps NaN or Inf; None if all is finite."""
+    for name, array in optimizer.state_dict(replica).items():
+        if not np.isfinite(array).all():
+            kind, position, parameter = name.rsplit(".", 2)
+            return f"layer {position}, {network.layers[int(position)]!r}, {parameter}, the optimiser's {kind}"
+    return None
+
+
+def nonfinite(losses: Mapping[str, float], network: Sequential, replica: int) -> str | None:
+    """Name the losses of a replica that are NaN or Inf, and the layer that makes them; None if all are finite."""
+    bad = [name for name, value in losses.items() if not np.isfinite(value)]
+    if not bad:
+        return None
+    layer, what = len(network.layers) - 1, "outputs"
+    if not any(name.endswith("loss") for name in bad):  # the penalty is that of weights
+        layer, what = network.largest(replica), "weights"
+    return f"{', '.join(bad)}, of the {what} of layer {layer}, {network.layers[layer]!r}"

@@ -66,4 +66,9 @@ def edit_array(directory: Path, epoch: int, name: str, edit: Callable[[NDArray[A
     manifest["files"][name]["sha256"] = hashlib.sha256((folder / name).read_bytes()).hexdigest()
     text = json.dumps(manifest)
     (folder / "manifest.json").write_text(text)
-    (folder / "manifest.sha256").write_text(hashlib.sha256(text.encode()).hexdigest())
+    seal = hashlib.sha256(text.encode()).hexdigest()
+    (folder / "manifest.sha256").write_text(seal)
+    edit_journal(
+        directory,
+        lambda event: {**event, "sha256": seal} if str(event.get("path", "")).endswith(folder.name) else event,
+    )

@@ -121,7 +121,7 @@ def of_another_epoch(run: Path) -> None:
         (lambda run: (run / "journal.jsonl").write_text("[1]\n"), "is damaged"),
         (drop("run"), "its journal has no beginning"),
         (drop("metrics"), "has recorded no epoch"),
-        (bad_metric, "its record is damaged"),
+        (bad_metric, r"journal\.jsonl is damaged"),
         (update_run(tags={"nnlab.kind": "sweep"}), "is a sweep: reproduce its runs one by one; it has none"),
         (update_run(tags=3), "its record is damaged"),
         (update_run(overrides=3), "its record is damaged"),
@@ -131,7 +131,7 @@ def of_another_epoch(run: Path) -> None:
         (lambda run: (run / "environment.json").write_text("[" * 100_000), "environment.json is damaged"),
         (lambda run: (run / "environment.json").write_text(" " * 2_000_000), "environment.json"),
         (lambda run: (run / "checkpoints/epoch-000005/manifest.json").write_text("{}"), "damaged"),
-        (of_another_epoch, "its manifest is that of another epoch"),
+        (of_another_epoch, "is the checkpoint of another epoch: of 4"),
     ],
 )
 def test_what_is_no_whole_record_is_refused_in_one_line(

@@ -10,8 +10,9 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from omegaconf.errors import OmegaConfBaseException
 
 from nnlab import runner
-from nnlab.compose import Job, explain, job_from
+from nnlab.compose import Job, job_from
 from nnlab.errors import NnlabError
+from nnlab.explanation import explain
 from nnlab.sweep import hydra_record
 from nnlab.sweep.composition import Composer
 from nnlab.sweep.plan import name, plan

@@ -9,7 +9,9 @@ import pytest
 from nnlab.tracking import cursor, runs
 from nnlab.tracking.backlog import Backlog
 
-LINES = b'{"type":"run","timestamp":1}\n{"type":"status","timestamp":2}\n'
+LINES = (
+    b'{"type":"run","timestamp":1,"run_id":"r"}\n{"type":"status","timestamp":2,"status":"FINISHED","reason":null}\n'
+)
 
 
 @pytest.fixture
@@ -28,7 +30,7 @@ def make(outputs: Path, where: str, *, is_mirrored: bool = False) -> Path:
 
 def grow(directory: Path) -> None:
     with (directory / "journal.jsonl").open("ab") as file:
-        file.write(b'{"type":"tags","timestamp":3}\n')
+        file.write(b'{"type":"tags","timestamp":3,"tags":{}}\n')
 
 
 def look(backlog: Backlog) -> list[Path]:

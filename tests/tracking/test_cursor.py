@@ -6,7 +6,9 @@ import pytest
 from nnlab.tracking import cursor, runs
 from nnlab.tracking.cursor import Cursor
 
-LINES = b'{"type":"run","timestamp":1}\n{"type":"status","timestamp":2}\n'
+LINES = (
+    b'{"type":"run","timestamp":1,"run_id":"r"}\n{"type":"status","timestamp":2,"status":"FINISHED","reason":null}\n'
+)
 FILE = ".mlflow-key.json"
 
 

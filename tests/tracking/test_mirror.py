@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ from urllib.parse import unquote, urlparse
 import pytest
 
 from nnlab import journal
+from nnlab.errors import NnlabError
 from nnlab.journal import Journal
 
 if TYPE_CHECKING:
@@ -339,3 +341,21 @@ def test_an_untracked_run_or_one_without_a_line_is_left_alone(lab: Lab, mirror: 
     (lab.outputs / "runs" / "b" / "journal.jsonl").write_text('{"type":"ru')
     assert mirror(lab.outputs / "runs" / "b")
     assert lab.rows() == before
+
+
+@pytest.mark.usefixtures("mirror")
+def test_a_copy_of_a_run_does_not_touch_what_the_store_has_of_it(lab: Lab) -> None:
+    from nnlab.tracking import store
+    from nnlab.tracking.mirror import Mirror as Connection
+
+    run = lab.journal("runs/a", metrics(0, loss=1), metrics(1, loss=0.5))
+    copy = run.with_name("b")
+    shutil.copytree(run, copy)
+    lab.append(run, FINISHED)
+    connection = Connection(lab.outputs, store.uri(lab.outputs))
+    assert connection.run(run)
+    with pytest.raises(NnlabError, match="is a copy of"):
+        connection.run(copy)
+    assert lab.sql("select status from runs") == ["FINISHED"]
+    shutil.rmtree(run)
+    assert connection.run(copy), "what was moved is no copy"

@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy
 
+from nnlab.errors import NnlabError
 from nnlab.tracking import store
 
 SECRET = "s3cr3t"  # noqa: S105
@@ -56,6 +57,10 @@ def test_a_store_has_one_key_however_it_is_spelt(tmp_path: Path, monkeypatch: py
         f"https://ada:p@{SECRET}@host:5000",
         f"https://:{SECRET}@host",
         f"postgresql://host/db?user=ada&password={SECRET}",
+        f"postgresql://ada:a/{SECRET}@host/db",
+        f"https://host/?access_token={SECRET}&sig={SECRET}",
+        f"https://{SECRET}@host",
+        f"ada:{SECRET}@host/db",
         f"API request to http://ada:{SECRET}@host/api/2.0 failed, as did http://ada:{SECRET}@other/x",
     ],
 )
@@ -64,6 +69,32 @@ def test_passwords_are_never_shown(uri: str) -> None:
     assert "host" in store.shown(uri)
 
 
-@pytest.mark.parametrize("uri", ["sqlite:////lab/me@home/mlflow.db", "http://127.0.0.1:5000", "https://host/a@b"])
+@pytest.mark.parametrize(
+    "uri", ["sqlite:////lab/me@home/mlflow.db", "http://127.0.0.1:5000", "https://host/a@b", "http://host:5000/a@b"]
+)
 def test_a_uri_without_a_password_is_shown_as_it_is(uri: str) -> None:
     assert store.shown(uri) == uri
+
+
+@pytest.mark.parametrize("spelt", ["outputs/mlflow.db", "./link/mlflow.db", "sub/../outputs/mlflow.db"])
+@pytest.mark.parametrize("scheme", ["sqlite", "sqlite+pysqlite"])
+def test_a_relative_store_means_the_same_everywhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scheme: str, spelt: str
+) -> None:
+    (tmp_path / "outputs").mkdir()
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "outputs")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"{scheme}:///{spelt}?timeout=5")
+    uri = store.uri(tmp_path / "outputs")
+    assert uri == f"sqlite:///{tmp_path}/outputs/mlflow.db?timeout=5"
+    assert store.is_own(uri, tmp_path / "outputs")
+
+
+@pytest.mark.parametrize(
+    "uri", ["sqlite://", "sqlite:///", "sqlite:///:memory:", "sqlite:///file:x?mode=memory&uri=true", "sqlite://host/x"]
+)
+def test_a_store_that_would_go_with_its_process_is_refused(uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    with pytest.raises(NnlabError, match="is no store"):
+        store.uri(Path("/lab/outputs"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 import os
 import socket
 import sqlite3
@@ -116,7 +117,7 @@ def test_a_damaged_run_and_a_deleted_experiment_do_not_keep_others_or_the_tracke
     client.delete_experiment(client.create_experiment("gone"))
     bad = lab.journal("runs/a", run_id="bad")
     with (bad / "journal.jsonl").open("a") as file:
-        file.write("damaged\n")
+        file.write(f"damaged\n{json.dumps({'timestamp': 2, **FINISHED})}\n")
     orphan = lab.journal("runs/b", FINISHED, run_id="orphan", experiment="gone")
     good = lab.journal("runs/c", FINISHED, run_id="good")
     report: list[str] = []

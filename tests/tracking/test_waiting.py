@@ -12,7 +12,9 @@ import pytest
 from nnlab import mirroring
 from nnlab.tracking import cursor, follower, store
 
-LINES = b'{"type":"run","timestamp":1}\n{"type":"status","timestamp":2}\n'
+LINES = (
+    b'{"type":"run","timestamp":1,"run_id":"r"}\n{"type":"status","timestamp":2,"status":"FINISHED","reason":null}\n'
+)
 FIRST = LINES.index(b"\n") + 1
 
 

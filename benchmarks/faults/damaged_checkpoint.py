@@ -126,6 +126,7 @@ def _resumed(
     try:
         for epoch in epochs:
             _do(run / "checkpoints" / f"epoch-{epoch:06d}", damage, acts)
+        hurt = [epoch for epoch in epochs if not _is_same(run, stopped, epoch)]  # a copy that is too many hurts none
         if LAST in epochs:
             evaluated = warm.run(["evaluate", str(run)])
             if evaluated.code != 2 or evaluated.err.count("\n") != 1 or "checkpoints/epoch-" not in evaluated.err:
@@ -137,7 +138,7 @@ def _resumed(
         start = next((line for line in resumed.out.splitlines() if "the run goes on from" in line), "")
         began = start.rpartition(" from ")[2]
         started[began] += 1
-        if not began or ("epoch-" in began and int(began.rpartition("-")[2]) >= min(epochs)):
+        if not began or ("epoch-" in began and int(began.rpartition("-")[2]) >= min(hurt, default=LAST + 1)):
             yield f"resume says where it goes on from in {start!r}"
         log = (run / "train.log").read_text()
         if "put aside" not in log and "is gone" not in log:
@@ -148,6 +149,10 @@ def _resumed(
     finally:
         with contextlib.suppress(OSError):
             shutil.rmtree(run)
+
+
+def _is_same(run: Path, other: Path, epoch: int) -> bool:
+    return stopped_run.files(run, epoch) == stopped_run.files(other, epoch)
 
 
 def _do(folder: Path, damage: damages.Bytes | str, acts: Mapping[str, damages.Act]) -> None:

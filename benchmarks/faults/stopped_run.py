@@ -64,10 +64,7 @@ def stop(finished: Path, target: Path) -> Path:
 
 def differences(directory: Path, finished: Path) -> Iterator[str]:
     """Yield what is not as in the run that was never stopped: checkpoints, numbers, history, status; order of time."""
-    found, expected = (
-        {str(path.relative_to(each)): path.read_bytes() for path in each.glob("checkpoints/epoch-??????/*")}
-        for each in (directory, finished)
-    )
+    found, expected = files(directory), files(finished)
     if found != expected:
         names = sorted({*found, *expected})
         yield f"{sum(found.get(name) != expected.get(name) for name in names)} of its checkpoints' files differ"
@@ -81,6 +78,13 @@ def differences(directory: Path, finished: Path) -> Iterator[str]:
         yield "its lines are not in the order of time"
     if _history(directory) != _history(finished):
         yield "its history.csv differs"
+
+
+def files(directory: Path, epoch: int | None = None) -> dict[str, bytes]:
+    """Return every byte of a run's checkpoints, or of the one of an epoch; a link is told from a file."""
+    names = "epoch-??????" if epoch is None else f"epoch-{epoch:06d}"
+    paths = [path for path in directory.glob(f"checkpoints/{names}/*") if path.is_file()]
+    return {f"{path.relative_to(directory)}{'@' * path.is_symlink()}": path.read_bytes() for path in paths}
 
 
 def events(directory: Path) -> list[dict[str, Any]]:

@@ -21,7 +21,7 @@ def write_history(path: Path, steps: Mapping[int, Mapping[str, float]]) -> None:
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["epoch", *names])
-        writer.writerows([epoch, *(values.get(name, "") for name in names)] for epoch, values in steps.items())
+        writer.writerows([epoch, *(values.get(name, "") for name in names)] for epoch, values in sorted(steps.items()))
 
 
 def write_updates(path: Path, updates: Mapping[int, Mapping[str, float]]) -> None:

@@ -24,9 +24,16 @@ def outputs_dir() -> Path:
     """Return the absolute outputs root: ``$NNLAB_OUTPUTS``, else ``outputs`` in the current directory.
 
     Raises:
-        NnlabError: there is a file of that name.
+        NnlabError: there is a file of that name, or a store's URI can't name it.
     """
-    outputs = Path(os.environ.get("NNLAB_OUTPUTS") or "outputs").expanduser().resolve()
+    given = os.environ.get("NNLAB_OUTPUTS") or "outputs"
+    try:
+        outputs = Path(given).expanduser().resolve()
+        str(outputs).encode()
+    except UnicodeEncodeError as error:
+        raise NnlabError(f"{outputs}: a path that is no UTF-8 text can't be kept; set NNLAB_OUTPUTS to one") from error
+    except RuntimeError as error:  # ~somebody who has no home
+        raise NnlabError(f"NNLAB_OUTPUTS={given}: {str(error).rstrip('.')}") from error
     if outputs.exists() and not outputs.is_dir():
         raise NnlabError(f"{outputs} is a file: move it away, or set NNLAB_OUTPUTS to a folder")
     return outputs

@@ -25,7 +25,7 @@ _OPEN = {
     "GET": (
         r"/",
         r"/(favicon\.ico|health|version|get-artifact)",
-        r"/static-files(/[\w.-]+)+",
+        r"/static-files(/\w[\w.-]*)+",
         r"/ajax-api/2\.0/mlflow/(experiments|runs|metrics|artifacts|logged-models|registered-models|model-versions)/[\w/-]+",
         r"/ajax-api/2\.0/mlflow/gateway-proxy",  # has nowhere to go, see _FOREIGN; without it the page complains
         r"/ajax-api/3\.0/mlflow/(server-info|traces/[\w/-]+|datasets/[\w/-]+)",

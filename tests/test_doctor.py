@@ -131,6 +131,19 @@ def test_an_outputs_root_that_is_a_file(tmp_path: Path, monkeypatch: pytest.Monk
     assert f"{tmp_path / 'file'} is no folder; set NNLAB_OUTPUTS" in troubles()
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="names of files are text elsewhere")
+def test_an_outputs_root_whose_name_is_no_text_or_no_ascii(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NNLAB_OUTPUTS", os.fsdecode(bytes(tmp_path) + b"/\xff"))
+    assert "a path that is no UTF-8 text can't be kept" in troubles()
+    monkeypatch.setenv("NNLAB_OUTPUTS", "~nobody-of-that-name/x")
+    assert "Could not determine home directory" in troubles()
+    environment = {**os.environ, "NNLAB_OUTPUTS": str(tmp_path / "é"), "PYTHONIOENCODING": "ascii"}
+    command = [sys.executable, "-m", "nnlab", "doctor"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment)
+    assert done.returncode == 0
+    assert f"{tmp_path}/\\xe9" in done.stdout
+
+
 def test_places_that_cant_be_written(outputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     outputs.mkdir()
     monkeypatch.setattr(os, "access", lambda path, mode: False)  # root may write anywhere
@@ -176,7 +189,8 @@ def test_a_full_disk(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_stores_that_are_none_or_dont_answer(uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
     wrong = troubles()
-    assert "store: " in wrong
+    assert wrong.startswith("store: ")
+    assert "\n" not in wrong
     assert "hidden" not in "".join(str(each) for each in look()[0])
 
 
@@ -233,8 +247,10 @@ def test_damaged_stores(outputs: Path, store: sqlite3.Connection) -> None:
         whole[:20_000] + b"\xff" * 8192 + whole[28_192:],
     ):
         file.write_bytes(content)
-        assert "damaged" in troubles()
-        assert f"mv {file} {file}.damaged && nnlab sync" in troubles()
+        wrong = troubles()
+        assert "damaged" in wrong
+        assert f"mv {file} {file}.damaged && nnlab sync" in wrong
+        assert "\n" not in wrong  # it is said once
     file.write_bytes(b"")
     assert "is no MLflow store" in troubles()
 
@@ -296,15 +312,36 @@ def test_a_run_that_trains_is_no_trouble(outputs: Path) -> None:
     ("content", "said"),
     [
         (b'{"type": "ru', "holds no whole line"),
-        (b"\x00\xff garbage\n", "doesn't begin with a run"),
-        (b"[1]\n", "doesn't begin with a run"),
-        (b'{"type": "run", "run_id": "r"}\n\x00\x00\n', "its last line is no event"),
+        (b"\x00\xff garbage\n", "is damaged: its first line is no event of ours"),
+        (b"[1]\n", "is damaged: its first line is no event of ours"),
+        (b'{"type": "run", "timestamp": 1, "run_id": [1]}\n', "doesn't begin with a run"),
+        (b'{"type": "params", "timestamp": 1, "params": {}}\n', "doesn't begin with a run"),
     ],
 )
 def test_journals_that_are_damaged(content: bytes, said: str, outputs: Path) -> None:
     (outputs / "runs/a").mkdir(parents=True)
     (outputs / "runs/a/journal.jsonl").write_bytes(content)
     assert said in troubles()
+
+
+@pytest.mark.parametrize("tail", [b'{"type": "met', b"\0" * 9, b"\0\0\n", b"\xff\n\xff\n"])
+def test_a_torn_tail_is_no_damage_and_is_named(tail: bytes, outputs: Path) -> None:
+    for where, status in (("runs/a", "FINISHED"), ("runs/b", None)):
+        with (run(outputs, where, status) / "journal.jsonl").open("ab") as file:
+            file.write(tail)
+    remarks, wrong = look()
+    named = [each.text for each in remarks if "a torn line, left out" in each.text]
+    assert len(named) == 2
+    assert f"the last {len(tail)} bytes of {outputs / 'runs/a'}" in named[0]
+    assert wrong.startswith("runs: 1 run died without being closed")
+    assert wrong.endswith(f"run: nnlab resume {outputs / 'runs/b'}")
+
+
+def test_a_last_line_that_is_long_is_no_damage(outputs: Path) -> None:
+    journal = Journal(outputs / "runs/a")
+    journal.write("run", run_id="r", name="x", parent=None, tracking=None)
+    journal.close("FAILED", "x" * 100_000)
+    assert not troubles()
 
 
 def test_a_journal_that_may_not_be_read(outputs: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -75,6 +75,7 @@ def test_what_the_page_asks_is_let_through(method: str, path: str, headers: dict
         ("PUT", "/ajax-api/3.0/mlflow/assistant/config", {}),
         ("GET", "/ajax-api/2.0/mlflow/runs/../../../3.0/jobs", {}),
         ("GET", "/static-files//etc/passwd", {}),
+        ("GET", "/static-files/../../etc/passwd", {}),
         ("GET", "/\n", {}),
         ("OPTIONS", "/", {}),
     ],

@@ -1,4 +1,4 @@
-"""Clocks: a system clock that is set back or forward at a chosen call, by a library that is loaded before the C one."""
+"""Clocks: a system clock that is set back or forward while a run trains, by a library loaded before the C one."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from pathlib import Path
 
 from benchmarks.faults import stopped_run
 
-_CALLS = 300  # of the clock, to be somewhere in training
+_THEN = "checkpoints/epoch-000002"  # once it is there, the clock is moved
 _SOURCE = r"""
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <stdlib.h>
 #include <time.h>
+#include <unistd.h>
 static long number(const char *name) { const char *text = getenv(name); return text ? atol(text) : 0; }
 int clock_gettime(clockid_t clock, struct timespec *now) {
     static int (*real)(clockid_t, struct timespec *);
-    static long calls;
     if (!real) real = dlsym(RTLD_NEXT, "clock_gettime");
     int code = real(clock, now);
     if (clock == CLOCK_REALTIME)
-        now->tv_sec += number("CLOCK_FIRST") + (++calls > number("CLOCK_CALLS") ? number("CLOCK_THEN") : 0);
+        now->tv_sec += number("CLOCK_FIRST") + (access(getenv("CLOCK_WHEN"), F_OK) ? 0 : number("CLOCK_THEN"));
     return code;
 }
 """
@@ -65,16 +65,16 @@ MOVES = (
 def try_(folder: Path, move: Move, *, is_tracked: bool = True) -> Iterator[str]:
     """Train, perhaps resume, and yield what is out of the order of time in journal, history and MLflow."""
     place = Path(tempfile.mkdtemp(dir=folder))
+    run = place / "outputs" / "runs" / "a"
     environment = {
         **os.environ,
         "LD_PRELOAD": str(_library(folder)),
         "NNLAB_OUTPUTS": str(place / "outputs"),
         "MLFLOW_TRACKING_URI": "",
         "CLOCK_FIRST": str(move.first),
-        "CLOCK_CALLS": str(_CALLS),
+        "CLOCK_WHEN": str(run / _THEN),
         "CLOCK_THEN": str(move.then or 0),
     }
-    run = place / "outputs" / "runs" / "a"
     setting = [each for each in stopped_run.SETTING if each != "tracking=none" or not is_tracked]
     _command(environment, "train", *setting, f"hydra.run.dir={run}")
     first = stopped_run.events(run)[0]["timestamp"]

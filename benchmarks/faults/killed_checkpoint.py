@@ -163,7 +163,12 @@ class _Trials:
             if (code := self.stage.train(directory, spare / "log", *_only(directory), "-e", options)) not in _KILLED:
                 yield f"it ended with {code}, it was not killed"
             yield from whole_checkpoints.problems(directory, self.stage.run)
-            yield from self._resume(directory)
+            if not (directory / journal.NAME).exists():  # there is no run yet: the command is given again
+                if code := self.stage.train(directory, spare / "again", "-e", "trace=none"):
+                    yield f"the same once more ended with {code}"
+                yield from whole_checkpoints.problems(directory, self.stage.run)
+            else:
+                yield from self._resume(directory)
 
     def _resume(self, directory: Path) -> Iterator[str]:
         yield from self._command("resume", str(directory))

@@ -46,15 +46,21 @@ def examine(outputs: Path | None = None) -> list[Remark]:
         outputs: the outputs root; by default the one that the environment says.
 
     Returns:
-        what there is to say, in order; a check that can't be made is a trouble itself.
+        what there is to say, in order and once; a check that can't be made is a trouble itself.
     """
     if outputs is None:
         try:
             outputs = paths.outputs_dir()
-        except (NnlabError, OSError, RuntimeError) as error:  # RuntimeError: ~somebody who has no home
+        except NnlabError as error:
+            return [trouble("outputs", str(error))]
+        except OSError as error:  # the current directory is gone
             return [trouble("outputs", str(error), "set NNLAB_OUTPUTS to a folder")]
     records.glances.cache_clear()
-    return [remark for subject, check in CHECKS for remark in _made(subject, check, outputs)]
+    said: dict[str, Remark] = {}
+    for subject, check in CHECKS:
+        for remark in _made(subject, check, outputs):
+            said.setdefault(remark.text, remark)
+    return list(said.values())
 
 
 def _made(subject: str, check: Check, outputs: Path) -> list[Remark]:

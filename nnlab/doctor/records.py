@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-import json
-import os
 import shlex
-import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
-from nnlab import journal, locks
+from nnlab import journal, journal_lines, locks
 from nnlab.doctor import stores
 from nnlab.doctor.remark import Remark, count, some, trouble
+from nnlab.errors import NnlabError
 from nnlab.tracking import cursor, runs, store
-
-_TAIL = 65_536  # bytes of a journal's end; a line is shorter
-_HEAD = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -34,6 +27,7 @@ class Glance:
         is_tracked: whether it is to be mirrored.
         is_sweep: whether it is a sweep's.
         problem: what is wrong with the journal.
+        torn: what there is to say of its end, which nobody writes any more and is no whole line.
     """
 
     directory: Path
@@ -43,6 +37,7 @@ class Glance:
     is_tracked: bool = False
     is_sweep: bool = False
     problem: str | None = None
+    torn: str | None = None
 
 
 @lru_cache(maxsize=1)
@@ -53,34 +48,29 @@ def glances(outputs: Path) -> list[Glance]:
 
 def _glance(directory: Path) -> Glance:
     path = directory / journal.NAME
+    is_alive = False
     try:
         is_alive = locks.is_locked(path)
-        with path.open("rb") as file:
-            first = file.readline(_HEAD)
-            size = file.seek(0, os.SEEK_END)
-            file.seek(max(0, size - _TAIL))
-            lines = file.read().split(b"\n")
+        head = next((event for event, _ in journal_lines.read_events(path)), None)
+        _, last = journal_lines.last(path)
+        torn = journal_lines.torn(path)
     except OSError as error:
-        return Glance(directory, problem=f"can't be read: {error.strerror}")
-    if not first.endswith(b"\n"):  # killed before its first line was whole
-        return Glance(directory, is_alive=is_alive, problem=None if is_alive else "holds no whole line")
-    head, last = _event(first), _event(lines[-2] if len(lines) > 1 else b"")
-    if head.get("type") != "run" or not isinstance(head.get("run_id"), str):
-        return Glance(directory, is_alive=is_alive, problem="doesn't begin with a run")
-    if not last:
-        return Glance(directory, head["run_id"], is_alive, problem="is damaged: its last line is no event")
-    is_sweep = "jobs" in head
+        return Glance(directory, is_alive=is_alive, problem=f"{path} can't be read: {error.strerror}")
+    except NnlabError as error:
+        return Glance(directory, is_alive=is_alive, problem=str(error))
+    if head is None or last is None:  # killed before its first line was whole
+        return Glance(directory, is_alive=is_alive, problem=None if is_alive else f"{path} holds no whole line")
+    if head["type"] != "run" or not isinstance(head["run_id"], str):
+        return Glance(directory, is_alive=is_alive, problem=f"{path} doesn't begin with a run")
     return Glance(
-        directory, head["run_id"], is_alive, last.get("type") == "status", bool(head.get("tracking")), is_sweep
+        directory,
+        run_id=head["run_id"],
+        is_alive=is_alive,
+        is_closed=last["type"] == "status",
+        is_tracked=bool(head.get("tracking")),
+        is_sweep="jobs" in head,
+        torn=torn,
     )
-
-
-def _event(line: bytes) -> dict[str, Any]:
-    try:
-        event = json.loads(line)
-    except ValueError:
-        return {}
-    return event if isinstance(event, dict) else {}
 
 
 def _numbers(outputs: Path) -> str:
@@ -92,12 +82,14 @@ def _numbers(outputs: Path) -> str:
 
 
 def histories(outputs: Path) -> Iterator[Remark]:
-    """Check that each run is alive or closed, and its journal readable."""
+    """Check that each run is alive or closed, and that its journal begins and ends as one."""
     seen = glances(outputs)
     for each in seen:
         if each.problem:
             remedy = f"move the folder away: mv {shlex.quote(str(each.directory))} /somewhere"
-            yield trouble("runs", f"{each.directory / journal.NAME} {each.problem}", remedy)
+            yield trouble("runs", each.problem, remedy)
+        if each.torn:
+            yield Remark("runs", each.torn)
     dead = [each for each in seen if not (each.is_alive or each.is_closed or each.problem)]
     sweeps = [each.directory for each in dead if each.is_sweep]
     lone = [each.directory for each in dead if not each.is_sweep and each.directory.parent not in sweeps]
@@ -127,18 +119,12 @@ def mirrored(outputs: Path) -> Iterator[Remark]:
 
 def orphans(outputs: Path) -> Iterator[Remark]:
     """Check for runs of ours in the store that nobody will ever close, or whose directories are gone."""
-    file = stores.database(outputs)
-    if file is None:
-        return
     here = {each.run_id: each for each in glances(outputs)}
-    try:
-        with closing(stores.connect(file)) as database:
-            rows = database.execute(
-                "SELECT runs.run_uuid, runs.name, status, value FROM runs JOIN tags USING (run_uuid) "
-                "WHERE tags.key = 'nnlab.run_id' AND lifecycle_stage = 'active'"
-            ).fetchall()
-    except sqlite3.DatabaseError:  # which was said of the store
-        return
+    rows = stores.rows(
+        outputs,
+        "SELECT runs.run_uuid, runs.name, status, value FROM runs JOIN tags USING (run_uuid) "
+        "WHERE tags.key = 'nnlab.run_id' AND lifecycle_stage = 'active'",
+    )
     running = [(name, here[own]) for _, name, status, own in rows if status == "RUNNING" and own in here]
     open_ones = [name for name, glance in running if not glance.is_alive]
     if open_ones:

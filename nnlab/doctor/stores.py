@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from nnlab.doctor.remark import Remark, count, some, trouble
@@ -23,13 +24,19 @@ _WHOLE_BYTES = 64_000_000  # of a file that is checked whole; of a larger one, w
 _LINE = re.compile(r"^(down_)?revision\b[^=\n]*= *['\"(]*([0-9a-f]+)", re.MULTILINE)
 
 
-def database(outputs: Path) -> Path | None:
-    """Return the sqlite file of the store, None if it is another kind, or not there yet."""
+def rows(outputs: Path, query: str) -> list[tuple[Any, ...]]:
+    """Return what a sqlite store answers; nothing if it is another kind, not there yet, or can't be read."""
     file = store.sqlite_file(store.uri(outputs))
-    return file if file is not None and file.is_file() else None
+    if file is None or not file.is_file():
+        return []
+    try:
+        with closing(_connect(file)) as database:
+            return database.execute(query).fetchall()
+    except sqlite3.DatabaseError:  # of which `reachable` says enough
+        return []
 
 
-def connect(file: Path) -> sqlite3.Connection:
+def _connect(file: Path) -> sqlite3.Connection:
     """Open a store to be looked at; nothing can be changed through it."""
     return sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True, timeout=_LOCK_SECONDS)
 
@@ -60,7 +67,7 @@ def _file(file: Path) -> Remark:
         return trouble("store", f"{file} can't be written to", f"run: chmod u+rw {shlex.quote(str(file))}")
     hot = file.with_name(f"{file.name}-journal")
     try:
-        with closing(connect(file)) as cursor:
+        with closing(_connect(file)) as cursor:
             check = "integrity_check" if file.stat().st_size <= _WHOLE_BYTES else "quick_check"
             (found,) = cursor.execute(f"PRAGMA {check}(1)").fetchone()
             names = {name for (name,) in cursor.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
@@ -109,14 +116,11 @@ def _server(uri: str) -> Remark:
 
 def schema(outputs: Path) -> Iterator[Remark]:
     """Check that the store's schema is that of the MLflow which is installed."""
-    file = database(outputs)
+    file = store.sqlite_file(store.uri(outputs))
     known, heads = _revisions()
-    if file is None or not heads:
+    found = {revision for (revision,) in rows(outputs, "SELECT version_num FROM alembic_version")}
+    if file is None or not (heads and found):
         return
-    with closing(connect(file)) as cursor:
-        if not cursor.execute("SELECT 1 FROM sqlite_master WHERE name = 'alembic_version'").fetchone():
-            return
-        found = {revision for (revision,) in cursor.execute("SELECT version_num FROM alembic_version")}
     here = metadata.version("mlflow")
     if found == heads:
         yield Remark("store", f"schema {', '.join(sorted(found))}, that of MLflow {here}")
@@ -144,15 +148,11 @@ def _revisions() -> tuple[set[str], set[str]]:
 
 def artifacts(outputs: Path) -> Iterator[Remark]:
     """Check that the folders for artifacts are there, as they would not be if the outputs were moved."""
-    file = database(outputs)
-    if file is None:
-        return
     query = (
         "SELECT DISTINCT experiments.name, artifact_location FROM experiments JOIN runs USING (experiment_id) "
         "WHERE experiments.lifecycle_stage = 'active' AND runs.lifecycle_stage = 'active' ORDER BY experiments.name"
     )
-    with closing(connect(file)) as cursor:
-        places = {name: _local(location) for name, location in cursor.execute(query)}
+    places = {name: _local(location) for name, location in rows(outputs, query)}
     gone = {name: path for name, path in places.items() if path is not None and not path.is_dir()}
     for name, path in gone.items():
         moved = outputs / "artifacts" / path.name

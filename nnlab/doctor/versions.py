@@ -14,7 +14,7 @@ from packaging.specifiers import SpecifierSet
 
 from nnlab.doctor.remark import Remark, count, some, trouble
 
-_SHOWN = ("nnlab", "numpy", "hydra-core", "mlflow")
+_SHOWN = ("numpy", "hydra-core", "mlflow")
 _NEEDED_AT_ONCE = ("numpy", "yaml", "hydra", "pydantic")  # quick to import, and each broken in its own way
 
 
@@ -56,5 +56,5 @@ def packages(outputs: Path) -> Iterator[Remark]:  # noqa: ARG001 - every check t
             remedy = f"run: {sys.executable} -m pip install --force-reinstall nnlab"
             yield trouble("versions", f"{module} can't be imported ({type(error).__name__}: {error})", remedy)
     if not wrong:
-        shown = some([f"{name} {metadata.version(name)}" for name in _SHOWN[1:]])
+        shown = some([f"{name} {metadata.version(name)}" for name in _SHOWN])
         yield Remark("versions", f"{count(len(needed), 'package')} as nnlab needs them: {shown}")

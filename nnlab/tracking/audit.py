@@ -7,20 +7,19 @@ pass on both.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 
 from mlflow import MlflowClient
-from mlflow.entities import Run, RunTag
+from mlflow.entities import Run
 
 from nnlab import journal
 from nnlab.tracking import artifacts, creation, entities
+from nnlab.tracking.batch import Batch
 from nnlab.tracking.entities import Point
 from nnlab.tracking.failures import GarbageError
 from nnlab.tracking.thinning import Thinning
 
 _TIMES = 3
-_A_CALL = 1000  # metrics, and
-_PARAMS_A_CALL = 100
 
 
 def audit(
@@ -47,17 +46,19 @@ def audit(
     for _ in range(_TIMES):
         run = creation.get_run(client, run_id)
         _delete_doubles(client, run, record)
+        lacking = _lacking(client, run, record, tags, thinning)
+        lacking.send(client, run_id, uri)
         missing = [
             what
-            for what, count in (
-                ("metrics", _send_points(client, run, record, thinning)),
-                ("parameters", _send_params(client, run, record)),
-                ("tags", _send_tags(client, run, tags)),
+            for what, is_missing in (
+                ("metrics", lacking.points),
+                ("parameters", lacking.params),
+                ("tags", lacking.tags),
                 ("the data set", _send_input(client, run, record)),
                 ("artifacts", artifacts.send_missing(record, run, uri)),
                 ("the status", _send_status(client, run, record)),
             )
-            if count
+            if is_missing
         ]
         if not missing:
             return
@@ -72,7 +73,15 @@ def _delete_doubles(client: MlflowClient, run: Run, record: journal.Record) -> N
             client.delete_run(other.info.run_id)
 
 
-def _send_points(client: MlflowClient, run: Run, record: journal.Record, thinning: Thinning) -> int:
+def _lacking(
+    client: MlflowClient, run: Run, record: journal.Record, tags: Mapping[str, str], thinning: Thinning
+) -> Batch:
+    params = [param for param in entities.params({"params": record.params}) if param.key not in run.data.params]
+    others = {name: text for name, text in tags.items() if run.data.tags.get(name) != text}
+    return Batch(_lacking_points(client, run, record, thinning), params, others)
+
+
+def _lacking_points(client: MlflowClient, run: Run, record: journal.Record, thinning: Thinning) -> list[Point]:
     expected = Counter(point.name for point in _points(record, thinning))
     missing: list[Point] = []
     for name, count in expected.items():
@@ -80,9 +89,7 @@ def _send_points(client: MlflowClient, run: Run, record: journal.Record, thinnin
         if len(there) < count:
             of_name = (point for point in _points(record, thinning) if point.name == name)
             missing += [point for point in of_name if (point.step, point.timestamp) not in there]
-    for start in range(0, len(missing), _A_CALL):
-        client.log_batch(run.info.run_id, entities.metrics(missing[start : start + _A_CALL]))
-    return len(missing)
+    return missing
 
 
 def _points(record: journal.Record, thinning: Thinning) -> Iterator[Point]:
@@ -95,24 +102,6 @@ def _points(record: journal.Record, thinning: Thinning) -> Iterator[Point]:
             yield from entities.points(event, thinning)
         start = offset
     yield from entities.last_and_best(record, lines, thinning)
-
-
-def _send_params(client: MlflowClient, run: Run, record: journal.Record) -> int:
-    params = [param for param in entities.params({"params": record.params}) if param.key not in run.data.params]
-    for start in range(0, len(params), _PARAMS_A_CALL):
-        client.log_batch(run.info.run_id, params=params[start : start + _PARAMS_A_CALL])
-    return len(params)
-
-
-def _send_tags(client: MlflowClient, run: Run, tags: Mapping[str, str]) -> int:
-    missing = [RunTag(name, text) for name, text in tags.items() if run.data.tags.get(name) != text]
-    return _send(client, run, missing)
-
-
-def _send(client: MlflowClient, run: Run, tags: Sequence[RunTag]) -> int:
-    if tags:
-        client.log_batch(run.info.run_id, tags=tags)
-    return len(tags)
 
 
 def _send_input(client: MlflowClient, run: Run, record: journal.Record) -> bool:

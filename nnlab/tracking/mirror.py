@@ -9,28 +9,27 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
 from mlflow import MlflowClient
-from mlflow.entities import Param, Run, RunTag
+from mlflow.entities import Run
 from mlflow.exceptions import MlflowException as MlflowException  # for those who call us
 
 from nnlab import journal, locks
 from nnlab.errors import NnlabError
 from nnlab.journal import Event
-from nnlab.tracking import artifacts, creation, cursor, entities, sqlite_metrics, store
+from nnlab.tracking import artifacts, creation, cursor, entities, store
 from nnlab.tracking.audit import audit
+from nnlab.tracking.batch import Batch
 from nnlab.tracking.cursor import Cursor
-from nnlab.tracking.entities import Point
 from nnlab.tracking.patience import Patient
 from nnlab.tracking.thinning import Thinning
 
 # It says in sixty lines what the error that we get says in its first.
 logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
 
-_MAX_ENTITIES, _MAX_PARAMS, _MAX_TAGS = 1000, 100, 100  # MLflow's limits a call
 _MANY = 10_000  # points to send before reading on
 _REASON = "nnlab.reason"
 _LEVELS = 3  # that a job may lie below its sweep, as hydra.sweep.subdir says
@@ -143,12 +142,12 @@ class Mirror:
         at.status = "RUNNING"
 
     def _send_new_lines(self, directory: Path, at: Cursor, thinning: Thinning) -> None:
-        batch, offset = _Batch(), at.offset
+        batch, offset = Batch(), at.offset
         for event, offset in journal.read_events(directory / journal.NAME, at.offset):
             batch.add(event, thinning)
             if len(batch.points) > _MANY:
                 self._send(directory, at, batch, offset)
-                batch = _Batch()
+                batch = Batch()
         if offset > at.offset:
             self._send(directory, at, batch, offset)
 
@@ -159,7 +158,7 @@ class Mirror:
         """
         at.status = "RUNNING"  # in the cursor, until all is done
         path = directory / journal.NAME
-        record, batch = journal.Record(directory), _Batch()
+        record, batch = journal.Record(directory), Batch()
         lines: dict[int, list[int]] = {}  # step -> where its metrics begin
         start = offset = 0
         for event, offset in journal.read_events(path):
@@ -170,7 +169,7 @@ class Mirror:
                 batch.add(event, thinning)
                 if len(batch.points) > _MANY:
                     self._send(directory, at, batch, offset)
-                    batch = _Batch()
+                    batch = Batch()
             start = offset
         if record.status == "RUNNING":  # without a status: dead, unless it has been resumed since we looked
             record = journal.read(directory)
@@ -185,7 +184,7 @@ class Mirror:
             self._remove_reason(run)
         artifacts.send(record, run, self.uri, self._sent.setdefault(directory, set()))
         self.client.set_terminated(run.info.run_id, record.status, record.ended)
-        if self._is_doubtful(directory, at):
+        if self._patient is not None:  # a proxy may answer that all is well, and pass nothing on
             self._audit(record, at, thinning)
         at.status = record.status
         self._write(directory, at)
@@ -207,16 +206,9 @@ class Mirror:
         at.is_doubtful = self._is_doubtful(directory, at)
         cursor.write(directory, self.key, at)
 
-    def _send(self, directory: Path, at: Cursor, batch: _Batch, offset: int) -> None:
+    def _send(self, directory: Path, at: Cursor, batch: Batch, offset: int) -> None:
         assert at.mlflow_run_id is not None  # noqa: S101 - set before anything is sent
-        file = store.sqlite_file(self.uri)
-        is_in = not batch.points or (file is not None and sqlite_metrics.insert(file, at.mlflow_run_id, batch.points))
-        metrics = [] if is_in else entities.metrics(batch.points)
-        params, tags = batch.params, [RunTag(name, text) for name, text in batch.tags.items()]
-        while metrics or params or tags:
-            room = _MAX_ENTITIES - len(params[:_MAX_PARAMS]) - len(tags[:_MAX_TAGS])
-            self.client.log_batch(at.mlflow_run_id, metrics[:room], params[:_MAX_PARAMS], tags[:_MAX_TAGS])
-            metrics, params, tags = metrics[room:], params[_MAX_PARAMS:], tags[_MAX_TAGS:]
+        batch.send(self.client, at.mlflow_run_id, self.uri)
         at.offset = offset
         self._write(directory, at)
 
@@ -259,18 +251,3 @@ class Mirror:
 
 def _header(directory: Path) -> Event | None:
     return next((event for event, _ in journal.read_events(directory / journal.NAME)), None)
-
-
-@dataclass
-class _Batch:
-    """What is to be sent next."""
-
-    points: list[Point] = field(default_factory=list)
-    params: list[Param] = field(default_factory=list)
-    tags: dict[str, str] = field(default_factory=dict)
-
-    def add(self, event: Event, thinning: Thinning) -> None:
-        if event["type"] == "params":
-            self.params += entities.params(event)
-        elif event["type"] == "metrics":
-            self.points += entities.points(event, thinning)

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import signal
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,10 +10,10 @@ from typing import TYPE_CHECKING
 
 from nnlab import journal, journal_lines, locks
 from nnlab.errors import NnlabError
-from nnlab.tracking import cursor, failures, runs, store
+from nnlab.tracking import cursor, detaching, failures, runs, store
 from nnlab.tracking.backlog import Backlog, sizes
 from nnlab.tracking.failures import RefusedError, Reports
-from nnlab.tracking.follower import DETACH, lock_path
+from nnlab.tracking.tracker_lock import TrackerLock
 
 if TYPE_CHECKING:
     from nnlab.tracking.mirror import Mirror
@@ -38,16 +35,16 @@ def sync(outputs: Path, report: Callable[[str], None]) -> int:
         NnlabError: the store can't be opened.
     """
     uri = store.uri(outputs)
-    with _TrackerLock(outputs, uri) as lock:
+    with TrackerLock(outputs, uri) as lock:
         if not lock.acquire(0):
             report("a tracker is at work here; waiting until it has finished (Ctrl-C is safe)")
             while not lock.acquire(1):
                 pass
         mirror = _mirror(outputs, uri)
-        whole = partial = in_a_row = 0
+        whole = partial = in_a_row = untried = 0
         problems: list[str] = []
         directories = runs.find(outputs)
-        for number, directory in enumerate(directories):
+        for number, directory in enumerate(directories, 1):
             try:
                 if mirror.run(directory, verify=True):
                     whole += 1
@@ -58,7 +55,7 @@ def sync(outputs: Path, report: Callable[[str], None]) -> int:
                 problems.append(f"{directory}: {failures.line(failures.refused(error, uri) or error)}")
                 in_a_row = 0 if isinstance(error, NnlabError) else in_a_row + 1
             if in_a_row == _IN_A_ROW:
-                problems += [f"{each}: not tried, after these" for each in directories[number + 1 :]]
+                untried = len(directories) - number
                 break
     report(
         f"{whole} {'run is' if whole == 1 else 'runs are'} mirrored"
@@ -66,11 +63,13 @@ def sync(outputs: Path, report: Callable[[str], None]) -> int:
     )
     for problem in problems:
         report(f"not mirrored: {problem}")
+    if untried:
+        report(f"not tried, as {_IN_A_ROW} failed in a row: {untried} more")
     for directory in directories:
         with contextlib.suppress(OSError):  # it was deleted just now
             if torn := journal_lines.torn(directory / journal.NAME):
                 report(torn)
-    return len(problems)
+    return len(problems) + untried
 
 
 def follow(outputs: Path, report: Callable[[str], None], *, exit_when_idle: bool) -> int:
@@ -82,8 +81,8 @@ def follow(outputs: Path, report: Callable[[str], None], *, exit_when_idle: bool
         exit_when_idle: end when every run has ended and is mirrored.
     """
     uri = store.uri(outputs)
-    _leave_process_tree()
-    with _TrackerLock(outputs, uri) as lock:
+    detaching.leave_process_tree()
+    with TrackerLock(outputs, uri) as lock:
         if not lock.acquire(1):  # whoever looks whether there is a tracker holds it for a moment
             report("another tracker is at work")
             return 0
@@ -113,13 +112,13 @@ def _follow(
     while True:
         left = backlog.look()
         is_any_alive = any(locks.is_locked(directory / journal.NAME) for directory in left)
-        _set_priority(low=is_any_alive)
+        detaching.set_priority(low=is_any_alive)
         problems: dict[Path, Exception] = {}
         if mirror is None and left:
             try:
                 mirror = _mirror(outputs, uri)
-                _leave_session()
-                _set_priority(low=is_any_alive)  # which starts anew with a session
+                detaching.leave_session()
+                detaching.set_priority(low=is_any_alive)  # which starts anew with a session
             except NnlabError as error:
                 problems[outputs] = error
                 for directory in left if isinstance(error, RefusedError) else ():
@@ -163,34 +162,6 @@ def _follow(
             time.sleep(pause)
 
 
-class _TrackerLock:
-    """The lock that makes a tracker the only one of its outputs root and store."""
-
-    def __init__(self, outputs: Path, uri: str) -> None:
-        outputs.mkdir(parents=True, exist_ok=True)
-        self._path = lock_path(outputs, uri)
-        self._fd: int | None = None
-
-    def __enter__(self) -> _TrackerLock:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.release()
-
-    def acquire(self, seconds: float) -> bool:
-        fd = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
-        if locks.lock(fd, seconds):
-            self._fd = fd
-            return True
-        os.close(fd)
-        return False
-
-    def release(self) -> None:
-        if self._fd is not None:
-            os.close(self._fd)
-            self._fd = None
-
-
 def _mirror(outputs: Path, uri: str) -> Mirror:
     # They take 2 s, so only when there is something to mirror.
     from nnlab.tracking import answers, mirror
@@ -201,36 +172,6 @@ def _mirror(outputs: Path, uri: str) -> Mirror:
         return mirror.Mirror(outputs, uri)
     except Exception as error:
         raise failures.unopened(error, uri) from error
-
-
-def _leave_process_tree() -> None:
-    """Become nobody's child and no process group's leader, and outlive the terminal; only for a trainer's tracker."""
-    if os.environ.get(DETACH) and sys.platform != "win32":
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)
-        # A sweep's worker is deaf to these, and what it starts inherits that.
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        signal.pthread_sigmask(signal.SIG_SETMASK, ())
-        if os.fork():
-            os._exit(0)
-
-
-def _leave_session() -> None:
-    """Start a session of our own, once what takes time is over: see ``follower.ensure``."""
-    if os.environ.pop(DETACH, None) and sys.platform != "win32":
-        os.setsid()
-
-
-def _set_priority(*, low: bool) -> None:
-    """Yield to trainers while one is at work: at normal priority our start-up alone would slow it down."""
-    if sys.platform == "linux":
-        with contextlib.suppress(PermissionError):  # there may be no way back without privileges
-            os.sched_setscheduler(0, os.SCHED_IDLE if low else os.SCHED_OTHER, os.sched_param(0))
-        if os.getsid(0) == os.getpid():  # Linux shares the cores out among sessions first, and this one is ours alone
-            with contextlib.suppress(OSError):
-                Path("/proc/self/autogroup").write_text("19" if low else "0", encoding="ascii")
-    elif low and hasattr(os, "nice"):
-        os.nice(19)  # there is no way back without privileges; at the lowest priority it goes on to the end
 
 
 def _give_up(directory: Path, key: str, problem: str) -> None:

@@ -251,6 +251,15 @@ def test_what_was_acknowledged_and_lost_is_found_missing_and_sent_again(
     assert lab.sql("select status from runs where lifecycle_stage = 'active'") == ["FINISHED"]
 
 
+def test_what_was_acknowledged_and_lost_is_found_without_any_failure(lab: Any, doubling: tuple[Any, Doubling]) -> None:
+    directory, (mirror, bad) = run_of(lab), doubling
+    bad.lies = 1
+    assert mirror.run(directory, verify=True)
+    assert bad.lies == 0
+    assert len(lab.points("a")) == 30
+    assert lab.sql("select key, value from params") == [("seed", "0")]
+
+
 def test_lost_artifacts_are_found_missing_and_sent_again(lab: Any, doubling: tuple[Any, Doubling]) -> None:
     directory, (mirror, bad) = run_of(lab), doubling
     bad.lost = 1

@@ -52,10 +52,10 @@ def test_a_tracker_outlives_its_trainers_process_group_and_becomes_a_session(lab
 
 _STARTED_BY_A_WORKER = """
 import os, signal
-from nnlab.tracking import sync
+from nnlab.tracking import detaching
 signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
 signal.signal(signal.SIGINT, signal.SIG_IGN)
-sync._leave_process_tree()
+detaching.leave_process_tree()
 try:
     os.kill(os.getpid(), signal.SIGINT)
 except KeyboardInterrupt:

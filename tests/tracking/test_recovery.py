@@ -233,3 +233,24 @@ def test_a_foreign_store_keeps_its_own_place_for_artifacts(
     (location,) = lab.sql("select artifact_location from experiments where name = 'nnlab-wine'")
     assert str(lab.outputs) not in location
     assert not (lab.outputs / "mlflow.db").exists()
+
+
+def test_of_many_runs_that_the_store_is_too_ill_for_the_last_are_not_tried(
+    lab: Lab, mirror: Mirror, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from nnlab.tracking.mirror import Mirror as Broken
+
+    def fail(_self: Broken, directory: Path, *, verify: bool) -> bool:
+        raise OSError(5, "Input/output error", directory.name)
+
+    for name in "abcde":
+        lab.journal(f"runs/{name}", FINISHED, run_id=name)
+    monkeypatch.setattr(Broken, "run", fail)
+    said: list[str] = []
+    assert sync.sync(lab.outputs, said.append) == 5
+    assert [line.partition(":")[0] for line in said] == [
+        "0 runs are mirrored",
+        *["not mirrored"] * 3,
+        "not tried, as 3 failed in a row",
+    ]
+    assert said[-1].endswith(": 2 more")

@@ -18,7 +18,8 @@ import pytest
 from nnlab import locks
 from nnlab.errors import NnlabError
 from nnlab.journal import Journal
-from nnlab.tracking import cursor, follower, runs, store, sync
+from nnlab.tracking import cursor, detaching, follower, runs, store, sync
+from nnlab.tracking.tracker_lock import TrackerLock
 
 if TYPE_CHECKING:
     from tests.tracking.conftest import Lab
@@ -34,7 +35,7 @@ def _quick(monkeypatch: pytest.MonkeyPatch, mirror: Mirror) -> None:
     monkeypatch.setattr(sync, "_POLL_SECONDS", 0.02)
     monkeypatch.setattr(sync, "_GRACE_SECONDS", 0.1)
     monkeypatch.setattr(sync, "_GIVE_UP_SECONDS", 1.0)
-    monkeypatch.setattr(sync, "_set_priority", lambda **_: None)
+    monkeypatch.setattr(detaching, "set_priority", lambda **_: None)
 
 
 def follow(lab: Lab, report: list[str]) -> threading.Thread:
@@ -78,15 +79,15 @@ def test_a_run_that_begins_while_the_tracker_takes_its_leave_is_mirrored(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lab.journal("runs/a", FINISHED)
-    release = sync._TrackerLock.release
+    release = TrackerLock.release
     begun: list[Path] = []
 
-    def begin_then_release(lock: sync._TrackerLock) -> None:
+    def begin_then_release(lock: TrackerLock) -> None:
         if not begun:  # a whole run, that saw our lock and so has started no tracker
             begun.append(lab.journal("runs/b", FINISHED, run_id="r1"))
         release(lock)
 
-    monkeypatch.setattr(sync._TrackerLock, "release", begin_then_release)
+    monkeypatch.setattr(TrackerLock, "release", begin_then_release)
     assert sync.follow(lab.outputs, lambda _: None, exit_when_idle=True) == 0
     assert lab.sql("select status from runs") == ["FINISHED"] * 2
 
@@ -236,6 +237,6 @@ def test_where_the_priority_cannot_be_raised_again_the_tracker_goes_on(monkeypat
         raise PermissionError
 
     monkeypatch.setattr(os, "sched_setscheduler", refuse)
-    sync._set_priority(low=True)
-    sync._set_priority(low=False)
+    detaching.set_priority(low=True)
+    detaching.set_priority(low=False)
     assert asked == [os.SCHED_IDLE, os.SCHED_OTHER]

@@ -178,7 +178,7 @@ def test_a_target_that_is_not_there(tmp_path: Path) -> None:
         ("x,y\n1,2\n".encode("utf-16-be"), "table.csv is no UTF-8 text"),
         ("x,y\n1,2\n".encode("utf-16-le"), "table.csv is no UTF-8 text"),
         ("x,y\n1,2\n".encode("utf-16"), "table.csv is no UTF-8 text"),
-        (gzip.compress(b"x,y\n1,2\n"), "table.csv is no UTF-8 text"),
+        (gzip.compress(b"x,y\n1,2\n", mtime=0), "table.csv is no UTF-8 text"),
     ],
 )  # fmt: skip
 def test_a_table_that_is_not_usable_is_one_clear_line(tmp_path: Path, content: str | bytes, expected: str) -> None:

@@ -21,7 +21,7 @@ from nnlab import journal, paths, runner
 from nnlab.compose import VERSION_BASE, compose_job, hydra_app, job_from, own_directory, register
 from nnlab.config import Config
 from nnlab.errors import NnlabError, naming
-from nnlab.explanation import CONFIG_NAME, hydra_errors
+from nnlab.explanation import CONFIG_NAME, check_overrides, hydra_errors
 from nnlab.mirroring import say_where, wait_until_mirrored
 from nnlab.output import say
 from nnlab.progress import Progress
@@ -47,7 +47,7 @@ def train(arguments: Sequence[str]) -> Path | None:
     if options.experimental_rerun is not None:
         raise NnlabError("--experimental-rerun reads a pickle, which can run anything: nnlab does not")
     if any((options.help, options.hydra_help, options.cfg, options.info, options.shell_completion)):
-        _show(arguments)
+        _show(arguments, options.overrides)
         return None
     overrides = list(options.overrides)
     with hydra_app(overrides, options.config_dir, options.config_path) as app:
@@ -138,10 +138,12 @@ def _job_of_sweep(directory: Path, number: int) -> Outcome:
     return outcome
 
 
-def _show(arguments: Sequence[str]) -> None:
+def _show(arguments: Sequence[str], overrides: Sequence[str]) -> None:
     """Let Hydra itself answer --help, --cfg, --info and the like."""
     register()
-    with _command_line(arguments), ends_with_its_reader(), hydra_errors(arguments), naming("the standard output"):
+    flags_first = [*(each for each in arguments if each not in overrides), *overrides]  # as Hydra wants them
+    with _command_line(flags_first), ends_with_its_reader(), hydra_errors(overrides), naming("the standard output"):
+        check_overrides(overrides)
         hydra.main(str(paths.conf_dir()), CONFIG_NAME, VERSION_BASE)(task)()
 
 

@@ -83,6 +83,7 @@ BAD = [
     (["experiment_name="], ["experiment_name", "at least 1 character"]),
     (["activation.x=1"], ["activation.x", "no settings"]),
     (["--cfg", "job", "foo=1"], ["foo", "no such key"]),
+    (["--cfg=job", "loss=null"], ["loss=null", "--help"]),
     (["hydra.run.dir="], ["hydra.run.dir"]),
 ]
 
@@ -99,6 +100,13 @@ def test_bad_input_is_one_line_that_names_the_key_and_the_choices(
         assert part in message
     assert caught.value.exit_code == 2
     assert not outputs.exists()
+
+
+def test_flags_may_stand_anywhere(capsys: pytest.CaptureFixture[str]) -> None:
+    app.train(["seed=3", "--cfg=job", "training.epochs=7"])
+    shown = capsys.readouterr().out
+    assert "seed: 3\n" in shown
+    assert "  epochs: 7\n" in shown
 
 
 def test_a_directory_that_is_not_empty_is_refused(tmp_path: Path) -> None:

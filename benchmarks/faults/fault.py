@@ -13,7 +13,7 @@ from nnlab.one_line import one_line
 
 Case = TypeVar("Case")
 
-_SHOWN = 300  # characters of a loss
+_SHOWN = 500  # characters of a loss
 
 
 @dataclass
@@ -95,7 +95,7 @@ def each(trial: Callable[[Case], Iterable[str]], cases: Sequence[Case], effort: 
             problems = list(trial(case))
         except Exception as error:  # whatever it is, it is this trial's result
             problems = [f"{type(error).__name__}: {error}"]
-        return f"{case!r}: {'; '.join(problems)}" if problems else None
+        return f"{'; '.join(problems)} ({case!r})" if problems else None
 
     losses = Parallel(n_jobs=effort.jobs, backend="threading")(delayed(guarded)(case) for case in cases)
     return Found(len(cases), [one_line(loss)[:_SHOWN] for loss in losses if loss])

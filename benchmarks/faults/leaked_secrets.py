@@ -177,5 +177,5 @@ FAULT = Fault(
     "0 found in params, tags, artifacts, journals, logs, the store, what is printed, command lines",
     _inject,
     times=10,
-    short=2,
+    short=1,
 )

@@ -78,7 +78,8 @@ def plant(planted: Planted, root: Path, uri: str) -> dict[str, str]:
     (checkout / "deploy.pem").write_text(f"{planted.new()}\n")
     (checkout / ".env.local").write_text(f"PASSWORD={planted.new()}\n")  # untracked
     (checkout / "token.txt").write_text(f"{planted.new()}\n")
-    (checkout / "nnlab/errors.py").open("a").write("\n# a change, so that there is a diff\n")
+    with (checkout / "nnlab/errors.py").open("a") as source:
+        source.write("\n# a change, so that there is a diff\n")
     variables = {name: planted.new() for name in VARIABLES}
     variables["DATABASE_URL"] = f"postgresql://x:{planted.new()}@db.example/x"
     kept = {name: os.environ[name] for name in ("PATH", "NNLAB_DATA_DIR") if name in os.environ}

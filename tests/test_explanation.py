@@ -1,5 +1,7 @@
 """What is wrong with overrides is said in words of ours, with what to write instead."""
 
+from pathlib import Path
+
 import pytest
 
 from nnlab import app
@@ -42,5 +44,6 @@ def test_one_line_that_says_what_to_write(arguments: list[str], parts: list[str]
         assert part in message
 
 
-def test_m_may_stand_anywhere() -> None:
+def test_m_may_stand_anywhere(outputs: Path) -> None:
     app.train(["tracking=none", "training.epochs=1", "seed=1,2", "-m", "hydra.launcher.backend=sequential"])
+    assert len([*outputs.glob("sweeps/*/[01]/journal.jsonl")]) == 2

@@ -111,7 +111,8 @@ def _inject(effort: Effort) -> Found:
 
 FAULT = Fault(
     "The tracking server answers slowly, with errors, with garbage, or drops connections half way, 20 times each",
-    "trainer blocked under 1 % of its time, all there once when the server is well again, a second sync adds 0 rows",
+    "trainer blocked under 1 % of its time (record in /dev/shm, checkpoints at the ends only, so without a disk's "
+    "fsync; not judged in the short version), all there once when the server is well again, a second sync adds 0 rows",
     _inject,
     times=80,
     short=4,

@@ -163,7 +163,8 @@ def _inject(effort: Effort, seconds: float | None) -> Found:
 
 KILLED = Fault(
     "The tracking server is killed for 60 s in mid-run",
-    "trainer blocked in recording calls under 1 % of its time, all there after, a second sync adds 0 rows",
+    "trainer blocked in recording calls under 1 % of its time (record in /dev/shm, checkpoints at the ends only, so "
+    "without a disk's fsync; 10 % in the short version), all there after, a second sync adds 0 rows",
     lambda effort: _inject(effort, 60.0),
     times=10,
     short=_SHORT,

@@ -133,7 +133,7 @@ def test_what_was_interrupted_goes_on_and_what_is_over_begins_anew(
     second = journals(outputs)
     assert {path: second[path] for path in first} == first  # finished ones untouched, the killed one's record too
     assert len(list(outputs.glob("sweeps/*"))) == 2
-    (sweep, _) = sorted(outputs.glob("sweeps/*"))
+    (sweep,) = {outputs.joinpath(*Path(path).parts[:2]) for path in first}
     assert [path.name for path in sorted(sweep.iterdir()) if path.is_dir()] == ["0", "1", "1.1", "2"]
     assert journal.read(sweep).status == "FINISHED"
 

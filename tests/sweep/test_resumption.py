@@ -50,11 +50,13 @@ def interrupt_after(monkeypatch: pytest.MonkeyPatch, epochs: int) -> None:
 
 
 def stopped_sweep(monkeypatch: pytest.MonkeyPatch, epochs: int, *overrides: str) -> Path:
+    sweeps = Path(os.environ["NNLAB_OUTPUTS"]) / "sweeps"
+    before = set(sweeps.glob("*"))
     with monkeypatch.context() as patched:
         interrupt_after(patched, epochs)
         with pytest.raises(KeyboardInterrupt):
             app.train([*JOBS, IN_PROCESS, *overrides])
-    sweep = max((Path(os.environ["NNLAB_OUTPUTS"]) / "sweeps").iterdir())
+    (sweep,) = set(sweeps.iterdir()) - before  # not the last by name: two may have begun in the same second
     assert journal.read(sweep).status == "KILLED"
     return sweep
 

@@ -144,7 +144,11 @@ def _show(arguments: Sequence[str], overrides: Sequence[str]) -> None:
     flags_first = [*(each for each in arguments if each not in overrides), *overrides]  # as Hydra wants them
     with _command_line(flags_first), ends_with_its_reader(), hydra_errors(overrides), naming("the standard output"):
         check_overrides(overrides)
-        hydra.main(str(paths.conf_dir()), CONFIG_NAME, VERSION_BASE)(task)()
+        try:
+            hydra.main(str(paths.conf_dir()), CONFIG_NAME, VERSION_BASE)(task)()
+        except SystemExit as ended:
+            if ended.code:  # else it has shown what it was asked for, which may not have been printed yet
+                raise
 
 
 @contextmanager
@@ -155,7 +159,6 @@ def _command_line(arguments: Sequence[str]) -> Iterator[None]:
     logging.raiseExceptions = False  # a line that can't be printed; the last ``flush`` says so
     try:
         yield
-        sys.stdout.flush()
     finally:
         sys.argv, logging.raiseExceptions = argv, raises
         if full is None:

@@ -58,7 +58,10 @@ def _dispatch(arguments: list[str]) -> int:
     if arguments[:1] in (["-sc"], ["--shell-completion"]):  # the shell's completion calls us without the verb
         os.environ["COMP_LINE"] = os.environ.get("COMP_LINE", "").replace(" train ", " ", 1)
         return _train(arguments)
-    options = _parser().parse_args(arguments)
+    try:
+        options = _parser().parse_args(arguments)
+    except SystemExit:  # --help has been printed, or could not be
+        return 0
     code: int = options.function(options)
     return code
 
@@ -66,6 +69,9 @@ def _dispatch(arguments: list[str]) -> int:
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         raise NnlabError(f"{message}; `{self.prog} --help` says more")
+
+    def print_help(self, file: object = None) -> None:  # noqa: ARG002 - argparse's own swallows errors
+        output.write(self.format_help())
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -110,7 +110,19 @@ def find_entries(where: Sequence[str | Path], experiment: str | None) -> Found:
         )
     of_this = [entry for entry in entries if experiment in (None, entry.run.get("experiment", experiment))]
     torn = [entry.torn for entry in of_this if entry.torn]
-    return Found(matching, [*notes, *torn])
+    once = _once(matching, notes)
+    return Found(once, [*notes, *torn])
+
+
+def _once(entries: Sequence[Entry], notes: list[str]) -> list[Entry]:
+    """Return entries without copies of a run, by which a seed would count twice; a finished one goes before others."""
+    originals: dict[str, Entry] = {}
+    for entry in sorted(entries, key=lambda each: each.status != "FINISHED"):
+        original = originals.setdefault(entry.run.get("run_id", str(entry.directory)), entry)
+        if original is not entry:
+            notes.append(f"left out: {entry.directory}, which has the run id of {original.directory}: one is a copy")
+    kept = {entry.directory for entry in originals.values()}
+    return [entry for entry in entries if entry.directory in kept]
 
 
 def varied_params(table: pd.DataFrame) -> list[str]:

@@ -36,6 +36,7 @@ from nnlab.clock import Clock
 from nnlab.errors import NnlabError, naming
 from nnlab.journal_lines import Event as Event  # for those who read one
 from nnlab.journal_lines import read_events as read_events
+from nnlab.journal_lines import sync as sync
 from nnlab.journal_lines import whole_lines as whole_lines
 
 NAME = "journal.jsonl"

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from nnlab import locks
-from nnlab.errors import NnlabError
+from nnlab.errors import NnlabError, naming
 
 Event = dict[str, Any]
 
@@ -72,6 +72,16 @@ def read_events(path: Path, offset: int = 0) -> Iterator[tuple[Event, int]]:
 def whole_lines(path: Path) -> int:
     """Return the size of a journal up to the end of its last whole line."""
     return last(path)[0]
+
+
+def sync(path: Path) -> None:
+    """Bring onto the disk what another process has written to its journal.
+
+    Raises:
+        OSError: the disk refuses.
+    """
+    with naming(path), path.open("rb+") as file:
+        os.fsync(file.fileno())
 
 
 def last(path: Path) -> tuple[int, Event | None]:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import statistics
 from pathlib import Path
@@ -280,6 +281,29 @@ def test_a_damaged_journal_is_left_out_and_named(sweep: Path, outputs: Path) -> 
         assert table["n"].sum() == 4
     with pytest.raises(NnlabError, match="is damaged"):
         compare(sweep / "0")
+
+
+def test_a_copy_of_a_run_is_no_further_sample(sweep: Path, outputs: Path) -> None:
+    alone = compare(sweep)
+    shutil.copytree(sweep / "0", outputs / "runs" / "copy")
+    shutil.copytree(sweep / "1", sweep / "a backup of 1")
+    table = compare(experiment="e")
+    assert list(table["n"]) == list(alone["n"]) == [2, 3, 0]
+    assert list(table["std"][:2]) == list(alone["std"][:2])
+    notes = sorted(table.attrs["notes"])
+    for note, pair in zip(notes, [("0", outputs / "runs" / "copy"), ("1", sweep / "a backup of 1")], strict=True):
+        assert note.startswith("left out: ")
+        assert {str(sweep / pair[0]), str(pair[1])} == set(
+            re.split("left out: |, which has the run id of |: one is", note)[1:3]
+        )
+
+
+def test_of_a_killed_run_and_its_copy_that_was_finished_the_finished_one_counts(outputs: Path) -> None:
+    killed = write_run(outputs / "runs" / "a", {"seed": 0}, 0.5)
+    shutil.copytree(killed, outputs / "runs" / "b")
+    lines = (killed / "journal.jsonl").read_text().splitlines(keepends=True)
+    (killed / "journal.jsonl").write_text("".join(lines[:-1]))
+    assert find_runs() == [outputs / "runs" / "b"]
 
 
 def test_a_journal_that_has_only_begun_says_nothing_about_the_newest_experiment(outputs: Path) -> None:

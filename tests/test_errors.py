@@ -1,5 +1,6 @@
 """Bad input ends in one clear line, exit code 2, and nothing on disk."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -133,6 +134,26 @@ def test_a_reader_that_goes_away_does_not_take_the_run_with_it(outputs: Path) ->
     assert (done.stdout, done.stderr) == (f"outputs  {outputs}\n", "")
     (directory,) = (outputs / "runs").iterdir()
     assert journal.read(directory).status == "FINISHED"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has it")
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("arguments", ["--help", "compare --help", "train --help", "train --cfg job"])
+def test_help_that_can_not_be_printed_is_no_success(arguments: str, unbuffered: str) -> None:
+    command = [sys.executable, "-m", "nnlab", *arguments.split()]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            command,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+            check=False,
+            env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
+        )
+    assert done.returncode == 1
+    assert done.stderr.startswith("nnlab: the standard output: No space left on device")
+    assert done.stderr.count("\n") == 1
 
 
 @pytest.mark.parametrize("uri", ["./mlruns", "file:///tmp/mlruns", "foo://bar"])

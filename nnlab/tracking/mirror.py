@@ -143,6 +143,8 @@ class Mirror:
 
     def _send_new_lines(self, directory: Path, at: Cursor, thinning: Thinning) -> None:
         batch, offset = Batch(), at.offset
+        # A power cut must not take from the journal what the store has: the epochs would be there twice.
+        journal.sync(directory / journal.NAME)
         for event, offset in journal.read_events(directory / journal.NAME, at.offset):
             batch.add(event, thinning)
             if len(batch.points) > _MANY:

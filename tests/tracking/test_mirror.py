@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlparse
 
 import pytest
@@ -15,6 +16,7 @@ import pytest
 from nnlab import journal
 from nnlab.errors import NnlabError
 from nnlab.journal import Journal
+from nnlab.tracking.batch import Batch
 
 if TYPE_CHECKING:
     from tests.tracking.conftest import Lab
@@ -331,6 +333,34 @@ def test_a_run_that_is_alive_is_mirrored_as_far_as_it_is(lab: Lab, mirror: Mirro
     assert not mirror(directory)
     assert lab.sql("select status, end_time from runs") == [("RUNNING", None)]
     assert len(lab.points("val/loss")) == 1
+    alive.close("FINISHED")
+
+
+def test_what_is_sent_of_a_run_that_is_alive_is_on_the_disk(
+    lab: Lab, mirror: Mirror, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory = lab.journal("runs/a", metrics(0, val_loss=1.0))
+    alive = Journal(directory)
+    path = directory / "journal.jsonl"
+    synced, sent, fsync, send = [], [], os.fsync, Batch.send
+
+    def note(fd: int) -> None:
+        fsync(fd)
+        if os.path.samestat(os.fstat(fd), path.stat()):
+            synced.append(os.fstat(fd).st_size)
+
+    def note_sent(batch: Batch, *arguments: Any) -> None:
+        sent.append((list(synced), [point.step for point in batch.points]))
+        send(batch, *arguments)
+
+    monkeypatch.setattr(os, "fsync", note)
+    monkeypatch.setattr(Batch, "send", note_sent)
+    mirror(directory)
+    sizes = [path.stat().st_size]
+    lab.append(directory, metrics(1, val_loss=0.5))
+    mirror(directory)
+    sizes.append(path.stat().st_size)
+    assert sent == [(sizes[:1], [0]), (sizes, [1])]
     alive.close("FINISHED")
 
 

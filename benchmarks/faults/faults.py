@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-from benchmarks.faults import (
-    acknowledged,
-    bad_server,
-    damaged_checkpoint,
-    damaged_journal,
-    disk,
-    divergence,
-    ended,
-    hostile_files,
-    killed_checkpoint,
-    killed_trainer,
-    leaked_secrets,
-    many_trainers,
-    random_configs,
-    server_outages,
-    ui,
-)
+from benchmarks.faults.access import leaked_secrets, ui
+from benchmarks.faults.checkpoints import damaged_checkpoint, killed_checkpoint
+from benchmarks.faults.disks import disk
 from benchmarks.faults.fault import Fault
+from benchmarks.faults.hostile import hostile_files
+from benchmarks.faults.journals import damaged_journal
+from benchmarks.faults.killed import acknowledged, ended, killed_trainer
+from benchmarks.faults.odd import divergence, random_configs
+from benchmarks.faults.servers import bad_server, many_trainers, server_outages
 
 FAULTS: dict[str, Fault] = {
     "killed_trainer": killed_trainer.FAULT,

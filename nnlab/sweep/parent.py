@@ -43,51 +43,36 @@ def open_parent(
     Raises:
         NnlabError: another process has it open.
     """
+    tracking, run_id = config.tracking, uuid.uuid4().hex
     journal = Journal(directory)
     try:
-        _begin(journal, config, kind, name, overrides, swept, jobs, params, tags or {})
-        if config.tracking.enabled:
+        there = read(directory)  # a killed process may have left the first line alone
+        if there.run:
+            # With this line its old status, whichever it was, stands no longer.
+            journal.write("tags", tags={"nnlab.resumed": f"{datetime.now():%Y-%m-%d %H:%M:%S}"})
+        else:
+            journal.write(
+                "run",
+                run_id=run_id,
+                name=name,
+                experiment=config.experiment_name,
+                parent=None,
+                user=environment.user(),
+                tracking={"max_points": tracking.max_points} if tracking.enabled else None,
+                environment=environment.facts(),
+                overrides=list(overrides),
+                swept=list(swept),
+                jobs=jobs,
+                tags={**(tags or {}), "nnlab.kind": kind, "nnlab.sweep": run_id, **environment.git_tags()},
+            )
+        if not there.params:
+            journal.write("params", params=dict(params))
+        if tracking.enabled:
             _track(directory)
     except BaseException:  # in a notebook the lock would stay
         journal.release()
         raise
     return journal
-
-
-def _begin(
-    journal: Journal,
-    config: Config,
-    kind: str,
-    name: str,
-    overrides: Sequence[str],
-    swept: Sequence[str],
-    jobs: int,
-    params: Mapping[str, Any],
-    tags: Mapping[str, str],
-) -> None:
-    """Write the lines that a sweep begins with, as far as they are not there."""
-    tracking, run_id = config.tracking, uuid.uuid4().hex
-    there = read(journal.path.parent)  # a killed process may have left the first line alone
-    if there.run:
-        # With this line its old status, whichever it was, stands no longer.
-        journal.write("tags", tags={"nnlab.resumed": f"{datetime.now():%Y-%m-%d %H:%M:%S}"})
-    else:
-        journal.write(
-            "run",
-            run_id=run_id,
-            name=name,
-            experiment=config.experiment_name,
-            parent=None,
-            user=environment.user(),
-            tracking={"max_points": tracking.max_points} if tracking.enabled else None,
-            environment=environment.facts(),
-            overrides=list(overrides),
-            swept=list(swept),
-            jobs=jobs,
-            tags={**tags, "nnlab.kind": kind, "nnlab.sweep": run_id, **environment.git_tags()},
-        )
-    if not there.params:
-        journal.write("params", params=dict(params))
 
 
 def _track(directory: Path) -> None:

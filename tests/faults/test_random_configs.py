@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from benchmarks.faults import odd_data
-from benchmarks.faults.random_configs import prepared, tried
-from benchmarks.faults.settings import commands
+from benchmarks.faults.odd import odd_data
+from benchmarks.faults.odd.random_configs import prepared, tried
+from benchmarks.faults.odd.settings import commands
 from benchmarks.faults.warm import Warm
 
 FILES = [Path(tempfile.gettempdir(), "nnlab-odd-data", name) for name in odd_data.names()]

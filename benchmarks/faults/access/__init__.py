@@ -1,0 +1,1 @@
+"""What others may ask of the UI, and what secrets are given away."""

@@ -1,0 +1,1 @@
+"""Checkpoints whose writer is killed, and damaged ones."""

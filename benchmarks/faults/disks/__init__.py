@@ -1,0 +1,1 @@
+"""Disks that are full, read-only or out of order."""

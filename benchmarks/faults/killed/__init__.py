@@ -1,0 +1,1 @@
+"""Runs that end before their time, by a signal, an exception, or SIGKILL."""

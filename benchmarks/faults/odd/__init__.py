@@ -1,0 +1,1 @@
+"""Configurations drawn at random, and those that diverge."""

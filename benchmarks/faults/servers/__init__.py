@@ -1,0 +1,1 @@
+"""Tracking servers that are killed, misbehave, or have many clients at once."""

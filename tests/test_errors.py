@@ -137,8 +137,7 @@ def test_a_reader_that_goes_away_does_not_take_the_run_with_it(outputs: Path) ->
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has it")
-@pytest.mark.parametrize("unbuffered", ["", "1"])
-@pytest.mark.parametrize("arguments", ["--help", "compare --help", "train --help", "train --cfg job"])
+@pytest.mark.parametrize(("arguments", "unbuffered"), [("compare --help", ""), ("--help", "1"), ("train --help", "")])
 def test_help_that_can_not_be_printed_is_no_success(arguments: str, unbuffered: str) -> None:
     command = [sys.executable, "-m", "nnlab", *arguments.split()]
     with Path("/dev/full").open("w") as full:

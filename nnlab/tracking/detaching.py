@@ -6,9 +6,13 @@ import contextlib
 import os
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from nnlab.tracking.follower import DETACH
+
+_PATIENCE_SECONDS = 5.0
 
 
 def leave_process_tree() -> None:
@@ -27,6 +31,24 @@ def leave_session() -> None:
     """Start a session of our own, once what takes time is over: see ``follower.ensure``."""
     if os.environ.pop(DETACH, None) and sys.platform != "win32":
         os.setsid()
+
+
+@contextmanager
+def at_leisure() -> Iterator[None]:
+    """Do what takes two seconds of a core in our starter's session, unless that leaves us none of it.
+
+    Where the trainers take all cores, a process of idle priority beside them would not be done before them. In a
+    session of its own it gets a share.
+    """
+    if not os.environ.get(DETACH) or sys.platform == "win32":
+        yield
+        return
+    signal.signal(signal.SIGALRM, lambda *_: leave_session())
+    signal.setitimer(signal.ITIMER_REAL, _PATIENCE_SECONDS)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 def set_priority(*, low: bool) -> None:

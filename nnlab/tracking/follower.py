@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import subprocess
 import sys
@@ -37,8 +36,9 @@ def ensure(outputs: Path, directories: Sequence[Path] = ()) -> None:
 
     It gets a process group of its own, so that Ctrl-C does not reach it, and a log file instead of our pipes, so that
     nobody who reads them waits for it. It becomes a session of its own when its start-up is over: Linux shares the
-    cores out among sessions first, and within ours the idle priority keeps its start-up out of the trainer's way (in a
-    session of its own it took 1.4 % of each core and made the trainer's recording calls three times as long).
+    cores out among sessions first, and within ours the idle priority, which it gives itself, keeps its start-up out of
+    the trainer's way (in a session of its own it took 1.4 % of each core and made the trainer's recording calls three
+    times as long). Where that would leave it no time at all, see ``detaching.at_leisure``.
 
     Args:
         outputs: the outputs root.
@@ -59,9 +59,6 @@ def ensure(outputs: Path, directories: Sequence[Path] = ()) -> None:
             process_group=0,
             env={**os.environ, "NNLAB_OUTPUTS": str(outputs), "MLFLOW_TRACKING_URI": uri, DETACH: "1"},
         )
-    if sys.platform == "linux":
-        with contextlib.suppress(ProcessLookupError):
-            os.sched_setscheduler(tracker.pid, os.SCHED_IDLE, os.sched_param(0))
     _started.append((time.monotonic(), tracker))
 
 

@@ -116,7 +116,8 @@ def _follow(
         problems: dict[Path, Exception] = {}
         if mirror is None and left:
             try:
-                mirror = _mirror(outputs, uri)
+                with detaching.at_leisure():
+                    mirror = _mirror(outputs, uri)
                 detaching.leave_session()
                 detaching.set_priority(low=is_any_alive)  # which starts anew with a session
             except NnlabError as error:

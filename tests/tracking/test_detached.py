@@ -69,3 +69,24 @@ def test_a_tracker_that_a_deaf_worker_started_can_be_ended(monkeypatch: pytest.M
     monkeypatch.setenv(follower.DETACH, "1")
     command = [sys.executable, "-c", _STARTED_BY_A_WORKER]
     assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "interrupted\n"
+
+
+_SLOW_START = """
+import os, sys, time
+from nnlab.tracking import detaching
+detaching._PATIENCE_SECONDS = float(sys.argv[1])
+before = os.getsid(0)
+with detaching.at_leisure():
+    time.sleep(0.3)
+    print(os.getsid(0) == os.getpid())
+print(os.getsid(0) == before)
+"""
+
+
+@pytest.mark.parametrize(("patience", "printed"), [("0.05", "True\nFalse\n"), ("30", "False\nTrue\n")])
+def test_a_start_that_takes_long_goes_on_in_a_session_of_its_own(
+    monkeypatch: pytest.MonkeyPatch, patience: str, printed: str
+) -> None:
+    monkeypatch.setenv(follower.DETACH, "1")
+    command = [sys.executable, "-c", _SLOW_START, patience]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == printed

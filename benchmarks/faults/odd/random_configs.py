@@ -160,5 +160,5 @@ FAULT = Fault(
     "a run, or one clear line; never a traceback, a warning, a hang, or a journal left RUNNING",
     _inject,
     times=2000,
-    short=20,
+    short=3,  # tests/faults/test_random_configs.py has 300 of Hypothesis's choice
 )

@@ -19,7 +19,7 @@ _LOG = 20_000  # bytes that it may say
 _SHORT_MOST = 100.0  # percent: with epochs of a few milliseconds it says nothing
 _TIMEOUT = "5"  # seconds; less than the slow proxy takes sometimes
 _BAD = {"slow": (10, 20)}  # requests until it is well, where not 30 to 80
-_RUN = ("dataset=moons", "training.batch_size=1", "training.log_every_updates=500", "checkpoint.every=null")
+_RUN = ("dataset=moons", "training.batch_size=1", "training.log_every_updates=500")
 
 
 @dataclass(frozen=True)
@@ -111,8 +111,8 @@ def _inject(effort: Effort) -> Found:
 
 FAULT = Fault(
     "The tracking server answers slowly, with errors, with garbage, or drops connections half way, 20 times each",
-    "trainer blocked under 1 % of its time (record in /dev/shm, checkpoints at the ends only, so without a disk's "
-    "fsync; not judged in the short version), all there once when the server is well again, a second sync adds 0 rows",
+    "trainer blocked in recording calls, its checkpoints included, under 1 % of its time (not judged in the short "
+    "version), all there once when the server is well again, a second sync adds 0 rows",
     _inject,
     times=80,
     short=4,

@@ -18,7 +18,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, open_dict
 
 from nnlab import journal, paths, runner
-from nnlab.compose import VERSION_BASE, compose_job, hydra_app, job_from, own_directory, register
+from nnlab.compose import VERSION_BASE, hydra_app, job_from, own_directory, register
 from nnlab.config import Config
 from nnlab.errors import NnlabError, naming
 from nnlab.explanation import CONFIG_NAME, check_overrides, hydra_errors
@@ -55,11 +55,14 @@ def train(arguments: Sequence[str]) -> Path | None:
         if options.multirun or "hydra.mode=MULTIRUN" in overrides:
             swept: Path = app.multirun(config_name, task, [*overrides, "hydra.mode=MULTIRUN"])
             return swept
-        job = compose_job(app, overrides, config_name)
+        composed = app.compose_config(config_name, overrides, RunMode.RUN)
+        job = job_from(composed)
         runner.check(job)
         directory = own_directory(job.directory, "hydra.run.dir")
         say_where(job.config.tracking.enabled)
         say(f"run      {directory}")
+        # Or Hydra would compose it once more, which takes as long as all the rest of a short run.
+        app.config_loader.load_configuration = lambda *_, **__: composed  # type: ignore[method-assign]
         try:
             with naming(directory):  # what Hydra itself writes there
                 outcome = app.run(config_name, task, overrides).return_value

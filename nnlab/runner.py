@@ -16,7 +16,7 @@ from nnlab.journal import NAME
 from nnlab.recorded_training import RecordedTraining
 from nnlab.recorder import Recorder
 from nnlab.run_header import header, identity
-from nnlab.signals import interruptible
+from nnlab.signals import held, interruptible
 from nnlab.tracking import follower
 from nnlab.watcher import Outcome, Watcher
 
@@ -141,7 +141,8 @@ def _run_stack(runs: Sequence[_Run], of_all: _Circumstances) -> dict[int, Outcom
         stack = build([each.job.config for each in runs])
         starts = [resuming.load(each.start) if each.start else None for each in runs]
         for replica, (each, start) in enumerate(zip(runs, starts, strict=True)):
-            recorders[each.place] = _recorder(stack, replica, each, start, of_all)
+            with held():  # or there could be a record that nobody knows of, with its lock
+                recorders[each.place] = _recorder(stack, replica, each, start, of_all)
             if start is not None:
                 snapshot.restore(stack, replica, start)
         _track(runs, recorders.values())

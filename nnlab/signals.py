@@ -44,13 +44,40 @@ def interruptible() -> Iterator[None]:
             signal.signal(number, handler)
 
 
+@contextmanager
+def held() -> Iterator[None]:
+    """Put the interrupt of an ``interruptible`` block off until the end of this one, which should be short."""
+    handlers = (signal.getsignal(number) for number in ENDING)
+    interrupt = next((handler for handler in handlers if isinstance(handler, _Interrupt)), None)
+    if interrupt is None:
+        yield
+        return
+    interrupt.held += 1
+    try:
+        yield
+    finally:
+        interrupt.held -= 1
+        if interrupt.put_off and not interrupt.held:
+            number, interrupt.put_off = interrupt.put_off, 0
+            interrupt(number, None)
+
+
 class _Interrupt:
-    """The handler of one block."""
+    """The handler of one block.
+
+    Attributes:
+        held: how many ``held`` blocks there are around.
+        put_off: number of the signal that came within them; 0 if none has.
+    """
 
     def __init__(self) -> None:
         self._patient_until = 0.0
+        self.held = self.put_off = 0
 
     def __call__(self, number: int, _frame: FrameType | None) -> None:
+        if self.held:
+            self.put_off = number
+            return
         if number not in (signal.SIGINT, signal.SIGTERM):
             _leave_terminal()
         now = time.monotonic()

@@ -8,11 +8,13 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from nnlab import mirroring, signals
-from nnlab.signals import ENDING, interruptible
+from nnlab import app, journal, mirroring, signals
+from nnlab.recorder import Recorder
+from nnlab.signals import ENDING, held, interruptible
 from nnlab.tracking import follower
 
 unix = pytest.mark.skipif(sys.platform == "win32", reason="has no such signals")
@@ -49,6 +51,55 @@ def test_a_second_one_does_not_break_the_closing(capfd: pytest.CaptureFixture[st
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.raise_signal(number)
     assert capfd.readouterr().err == "nnlab: the records are being closed, one moment\n"
+
+
+def hold_an_interrupt(error: Exception | None = None) -> Iterator[str]:
+    """Raise a signal within two held blocks, then the error, and yield what is come to."""
+    with interruptible(), held():
+        with held():
+            signal.raise_signal(signal.SIGTERM)
+            yield "inner"
+        yield "outer"
+        if error:
+            raise error
+
+
+@unix
+def test_within_a_held_block_an_interrupt_waits_for_its_end() -> None:
+    steps = hold_an_interrupt()
+    assert [next(steps), next(steps)] == ["inner", "outer"]
+    with pytest.raises(KeyboardInterrupt):
+        next(steps)
+    with interruptible(), held():  # and none comes where none came
+        pass
+    with held():  # without the other block it is nothing
+        pass
+
+
+@unix
+def test_an_interrupt_that_waited_is_not_lost_to_an_error() -> None:
+    error = ValueError("of the block")
+    with pytest.raises(KeyboardInterrupt) as raised:
+        list(hold_an_interrupt(error))
+    assert raised.value.__context__ is error
+
+
+@unix
+def test_a_run_that_is_interrupted_while_its_record_is_begun_is_closed(
+    outputs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin = Recorder.__init__
+
+    def interrupted(*arguments: Any, **named: Any) -> None:
+        begin(*arguments, **named)
+        signal.raise_signal(signal.SIGTERM)  # it holds the journal's lock, and nobody has it yet
+
+    monkeypatch.setattr(Recorder, "__init__", interrupted)
+    with pytest.raises(KeyboardInterrupt), interruptible():
+        app.train(["tracking=none", "dataset=moons", "training.epochs=1"])
+    (directory,) = (outputs / "runs").iterdir()
+    record = journal.read(directory)
+    assert (record.status, record.reason) == ("KILLED", "interrupted")
 
 
 @unix

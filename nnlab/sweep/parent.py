@@ -69,6 +69,9 @@ def open_parent(
             journal.write("params", params=dict(params))
         if tracking.enabled:
             _track(directory)
+    except KeyboardInterrupt:
+        journal.close("KILLED", "interrupted")
+        raise
     except BaseException:  # in a notebook the lock would stay
         journal.release()
         raise

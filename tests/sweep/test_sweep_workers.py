@@ -279,13 +279,3 @@ def test_an_interrupt_of_the_group_ends_all_and_closes_the_records(
     records = [journal.read(sweep), *(journal.read(path.parent) for path in sweep.glob(f"*/{journal.NAME}"))]
     assert [(record.status, record.reason) for record in records] == [("KILLED", "interrupted")] * 5
     assert list(sweep.glob(".progress*")) == []
-
-
-@linux
-def test_workers_end_with_a_killed_session(endless: Sweep, outputs: Path) -> None:
-    pids = busy_workers(endless, outputs)
-    endless.kill()
-    endless.wait()
-    assert are_gone(pids)
-    (sweep,) = outputs.glob("sweeps/*")
-    assert {journal.read(path.parent).status for path in sweep.glob(f"*/{journal.NAME}")} == {"KILLED"}

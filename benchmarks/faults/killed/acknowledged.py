@@ -150,5 +150,5 @@ FAULT = Fault(
     "0 missing in MLflow after `nnlab sync`, none twice; a second sync changes nothing",
     inject,
     times=50,
-    short=2,
+    short=1,
 )

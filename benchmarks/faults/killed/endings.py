@@ -79,8 +79,16 @@ def ended(session: Session, code: int, since: float, seconds: Seconds) -> Iterat
         yield f"it took {took:.1f} s to end"
     if any("Traceback" in line for line in session.said):
         yield f"there is a traceback: {session.said[-1]}"
-    if alive := [role for _, role in processes.of(session.outputs) if role not in ("tracker", "helper")]:
+    # Killed outright, nobody could wait for the workers; else the command's end is theirs.
+    deadline = since + seconds.limit if code < 0 else 0.0
+    while (alive := _alive(session)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    if alive:
         yield f"still there: {', '.join(alive)}"
+
+
+def _alive(session: Session) -> list[str]:
+    return [role for _, role in processes.of(session.outputs) if role not in ("tracker", "helper")]
 
 
 def in_records(directory: Path, status: str | None, reason: str = "", *, else_died: bool = False) -> Iterator[str]:

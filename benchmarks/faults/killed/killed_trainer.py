@@ -192,5 +192,5 @@ FAULT = Fault(
     promise="weights, optimiser state, RNG and every epoch's metrics bit-identical to an undisturbed run's",
     inject=_inject,
     times=200,
-    short=3,
+    short=2,
 )

@@ -69,17 +69,17 @@ def train(arguments: Sequence[str]) -> Path | None:
         except KeyboardInterrupt:
             say_interrupted(directory)
             raise
-        if isinstance(outcome, NnlabError):
+        if isinstance(outcome, (NnlabError, OSError)):
             raise outcome
         end(directory, job.config, outcome)
         return directory
 
 
-def task(composed: DictConfig) -> Outcome | NnlabError:
+def task(composed: DictConfig) -> Outcome | NnlabError | OSError:
     """Do one job: what Hydra calls, in whatever process its launcher chose. A sweep's job is done as it was planned.
 
     Returns:
-        how it ended, or why a lone one was refused, about which Hydra would add a line of its own.
+        how it ended, or why a lone one could not begin, about which Hydra would add a line of its own.
 
     Raises:
         NnlabError: a sweep's job can't be built.
@@ -89,7 +89,7 @@ def task(composed: DictConfig) -> Outcome | NnlabError:
         return _task(composed, hydra_node)
 
 
-def _task(composed: DictConfig, hydra_node: HydraConf) -> Outcome | NnlabError:
+def _task(composed: DictConfig, hydra_node: HydraConf) -> Outcome | NnlabError | OSError:
     if hydra_node.mode is RunMode.MULTIRUN:
         return _job_of_sweep(Path(hydra_node.runtime.cwd, hydra_node.sweep.dir).resolve(), int(hydra_node.job.num))
     with open_dict(composed):
@@ -99,7 +99,7 @@ def _task(composed: DictConfig, hydra_node: HydraConf) -> Outcome | NnlabError:
     try:
         with Progress(name) as progress:
             (outcome,) = runner.run([job], [job.directory], names=[name], progress=progress)
-    except NnlabError as refused:
+    except (NnlabError, OSError) as refused:
         return refused
     if outcome.reason:
         say(f"{name}  {'FAILED: ' if outcome.status == 'FAILED' else ''}{outcome.reason}")

@@ -88,6 +88,8 @@ def explain(error: Exception, overrides: Sequence[str] = ()) -> NnlabError:
     """
     text = str(error) or type(error).__name__
     first = text.splitlines()[0].strip()
+    if own := re.match(r"NnlabError raised while resolving interpolation: (.*)", first):  # by a resolver of ours
+        return NnlabError(own[1])
     if several := re.search(r"(?:Ambiguous value for argument|Sweep parameters) '([^']+)'", text):
         return NnlabError(f"{several[1]}: several values: add -m for a sweep, or write a list as key=[a,b]")
     if twice := re.match(r"Multiple values for (\S+)\. To override", first):

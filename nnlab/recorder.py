@@ -76,6 +76,8 @@ class Recorder:
             known = journal.replay(directory)
             data_hash = header["dataset"]["hash"] if "dataset" in header else ""
             tags = {**tags, **run_tags(job, threads, data_hash)}
+            if known.status == "FINISHED" and resume:
+                raise NnlabError(f"{directory} was finished by another process meanwhile: nothing to do")
             if known.run and not resume:  # begun and ended since we looked
                 raise NnlabError(f"{directory} holds a run already; a run needs a directory of its own")
             resuming.check(known, tags, data_hash)

@@ -1,5 +1,6 @@
 """Bad input ends in one clear line, exit code 2, and nothing on disk."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -7,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from nnlab import app, journal
+from nnlab import app, journal, locks
 from nnlab.cli import main
 from nnlab.errors import NnlabError
 
@@ -153,6 +154,30 @@ def test_help_that_can_not_be_printed_is_no_success(arguments: str, unbuffered: 
     assert done.returncode == 1
     assert done.stderr.startswith("nnlab: the standard output: No space left on device")
     assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("more", [[], ["-m", "seed=0,1"]])
+def test_an_outputs_root_that_is_a_file_is_named_and_nothing_else(
+    more: list[str], outputs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    outputs.write_text("")
+    with pytest.raises(SystemExit) as ended:
+        main(["train", "training.epochs=1", *more])
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.startswith(f"nnlab: {outputs} is a file: ")
+
+
+def test_a_file_system_that_refuses_a_run_is_all_that_is_said(
+    outputs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(path: Path) -> bool:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(locks, "is_locked", refuse)
+    with pytest.raises(SystemExit) as ended:
+        main(["train", "training.epochs=1", "tracking=none", f"hydra.run.dir={outputs}/runs/a"])
+    assert ended.value.code == 1
+    assert capsys.readouterr().err == f"nnlab: {outputs}/runs/a/journal.jsonl: Permission denied\n"
 
 
 @pytest.mark.parametrize("uri", ["./mlruns", "file:///tmp/mlruns", "foo://bar"])

@@ -167,6 +167,18 @@ def test_a_finished_run_is_left_alone(tmp_path: Path) -> None:
     assert {path: path.read_bytes() for path in (tmp_path / "a").rglob("*") if path.is_file()} == before
 
 
+def test_a_run_that_another_process_finishes_meanwhile_is_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = job(*EVERYTHING)
+    runner.run([given], [tmp_path / "run"])
+    before = {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()}
+    monkeypatch.setattr(resuming, "is_unfinished", lambda _: True)  # as it was when we looked
+    (outcome,) = runner.run([given], [tmp_path / "run"], resume=True)
+    assert outcome == Outcome("FAILED", f"{tmp_path / 'run'} was finished by another process meanwhile: nothing to do")
+    assert {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()} == before
+
+
 def test_runs_of_one_stack_that_were_killed_at_different_epochs_go_on(tmp_path: Path) -> None:
     jobs = [job(*EVERYTHING, f"seed={seed}") for seed in range(3)]
     undisturbed, copies = tmp_path / "undisturbed", tmp_path / "copies"

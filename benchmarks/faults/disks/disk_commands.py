@@ -125,7 +125,7 @@ def _full_store(trials: Trials) -> Iterator[str]:
 def _few_files(trials: Trials) -> Iterator[str]:
     """A stack has more runs than the process may have open files."""
     directory = trials.warm.outputs / "sweeps" / "few-files"
-    sweep = ["train", "-m", *RUN, "tracking=none", "seed=range(40)", "hydra.launcher.backend=sequential"]
+    sweep = ["train", "-m", *RUN, "seed=range(40)", "hydra.launcher.backend=sequential"]
     ended = _shell(trials, "ulimit -n 48; ", [*sweep, f"hydra.sweep.dir={directory}"], "")
     if ended.code:
         yield from said(ended, directory, None)

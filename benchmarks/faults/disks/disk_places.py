@@ -63,9 +63,13 @@ def refusals(journal_lines: int) -> list[Refusal]:
         *(Refusal("plots/decision_boundary.png", "openat", error) for error in _LOCKED_UP),
         *(Refusal("plots", "mkdir", error) for error in ("EROFS", "ENOSPC")),
         *(Refusal("history.csv", "write", error) for error in _WORN_OUT),
-        *(Refusal(name, "openat", "EMFILE") for name in ("history.csv", "config.yaml", "plots/loss.png")),
+        *(Refusal(name, "openat", "EMFILE") for name in ("history.csv", ".config.yaml.tmp", "plots/loss.png")),
         *(Refusal("train.log", "write", error, first) for error in _WORN_OUT for first in (1, 2, 3)),
-        *(Refusal(name, "write", error) for name in ("config.yaml", "environment.json") for error in _WORN_OUT),
+        *(
+            Refusal(f".{name}.tmp", "write", error)
+            for name in ("config.yaml", "environment.json")
+            for error in _WORN_OUT
+        ),
         *(Refusal(".hydra/config.yaml", call, "ENOSPC") for call in ("write", "openat")),
         *(Refusal(".", "mkdir", error) for error in ("EROFS", "EACCES", "ENOSPC")),
     ]

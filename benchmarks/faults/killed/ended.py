@@ -32,8 +32,8 @@ def _inject(effort: Effort) -> Found:
 FAULT = Fault(
     title="Ctrl-C (once, twice), SIGTERM, a closed terminal, an exception in training, too little memory, a killed "
     "worker; trainer and tracker killed together",
-    promise="KILLED or FAILED with the reason within 10 s, in MLflow too, never RUNNING; orphans closed at the next "
-    "command",
+    promise="KILLED or FAILED with the reason, in the record within 10 s and then in MLflow, never RUNNING; orphans "
+    "closed at the next command",
     inject=_inject,
     times=None,
     short=len(_QUICK),

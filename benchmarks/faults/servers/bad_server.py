@@ -111,9 +111,9 @@ def _inject(effort: Effort) -> Found:
 
 FAULT = Fault(
     "The tracking server answers slowly, with errors, with garbage, or drops connections half way, 20 times each",
-    "trainer blocked in recording calls under 1 % of its time (the record is in memory: these runs are so short that the "
-    "syncs of three checkpoints on a disk take 1 to 14 % of them; not judged in the short version), all there once when "
-    "the server is well again, a second sync adds 0 rows",
+    "trainer blocked in recording calls under 1 % of its time (the record is in memory: these runs are so short that "
+    "the syncs of three checkpoints on a disk take 1 to 14 % of them; not judged in the short version), all there once "
+    "when the server is well again, a second sync adds 0 rows",
     _inject,
     times=80,
     short=4,

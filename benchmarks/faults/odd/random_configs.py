@@ -63,10 +63,15 @@ def tried(warm: Warm, arguments: list[str]) -> tuple[Ended, list[str]]:
     is_endless = any(argument.endswith(_ENDLESS) for argument in arguments)
     ended = warm.run(arguments, SECONDS, _PATIENCE if is_endless else None)
     problems = [*_problems(ended, warm, is_endless)]
+    _tidy(warm)
+    return ended, problems
+
+
+def _tidy(warm: Warm) -> None:
+    """Remove what a command has left, which would be taken for the next one's."""
     for folder in (warm.outputs, warm.work):
         for path in folder.iterdir() if folder.exists() else ():
             shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
-    return ended, problems
 
 
 def _problems(ended: Ended, warm: Warm, is_endless: bool) -> Iterator[str]:
@@ -142,6 +147,7 @@ def _inject(effort: Effort) -> Found:
 def _cold(warm: Warm, arguments: list[str], forked: Ended) -> list[str]:
     """Give a command in a process of its own, which should end as the fork did."""
     own = warm.cold(arguments, 3 * SECONDS)
+    _tidy(warm)
     if forked.code == 130 or (own.code, _said(own)) == (forked.code, _said(forked)):
         return []
     return [f"in a process of its own it ends otherwise: {own.code} {own.err[:200]!r}, and {forked.err[:200]!r}"]

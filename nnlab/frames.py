@@ -118,7 +118,7 @@ def _once(entries: Sequence[Entry], notes: list[str]) -> list[Entry]:
     """Return entries without copies of a run, by which a seed would count twice; a finished one goes before others."""
     originals: dict[str, Entry] = {}
     for entry in sorted(entries, key=lambda each: each.status != "FINISHED"):
-        original = originals.setdefault(entry.run.get("run_id", str(entry.directory)), entry)
+        original = originals.setdefault(str(entry.run.get("run_id", entry.directory)), entry)
         if original is not entry:
             notes.append(f"left out: {entry.directory}, which has the run id of {original.directory}: one is a copy")
     kept = {entry.directory for entry in originals.values()}

@@ -298,6 +298,13 @@ def test_a_copy_of_a_run_is_no_further_sample(sweep: Path, outputs: Path) -> Non
         )
 
 
+def test_a_run_id_that_is_none_of_ours_is_one_like_any_other(sweep: Path) -> None:
+    path = sweep / "0" / "journal.jsonl"
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text(json.dumps({**json.loads(lines[0]), "run_id": ["a", {}]}) + "\n" + "".join(lines[1:]))
+    assert list(compare(sweep)["n"]) == [2, 3, 0]
+
+
 def test_of_a_killed_run_and_its_copy_that_was_finished_the_finished_one_counts(outputs: Path) -> None:
     killed = write_run(outputs / "runs" / "a", {"seed": 0}, 0.5)
     shutil.copytree(killed, outputs / "runs" / "b")

@@ -86,7 +86,8 @@ class Server:
 
     def points(self) -> int:
         """Return how many values of metrics it has."""
-        with closing(sqlite3.connect(f"{self.store.as_uri()}?mode=ro", uri=True)) as store:
+        # Not read-only: of a server that was killed while it wrote, the half-done change is to be taken back first.
+        with closing(sqlite3.connect(self.store)) as store:
             (count,) = store.execute("select count(*) from metrics").fetchone()
         return int(count)
 

@@ -13,7 +13,7 @@ from benchmarks.faults.servers.mlflow_server import HOST, Server
 from benchmarks.faults.servers.tracked_trainer import MOST, Tracked, again, outputs_root
 from benchmarks.sweeps.processes import Sampler
 
-_AT_A_TIME = 8
+_AT_A_TIME = 4  # more, on two cores, and trainers that wait for a core in a recording call seem blocked by the server
 _MEMORY = 500 << 20  # bytes that a tracker may take; the imports alone are 200 MB
 _LOG = 20_000  # bytes that it may say
 _SHORT_MOST = 100.0  # percent: with epochs of a few milliseconds it says nothing

@@ -33,9 +33,9 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=2, help="trials at a time (default: 2)")
     options = parser.parse_args()
     seed = options.seed if options.seed is not None else random.SystemRandom().randrange(1_000_000)
-    lost = 0
+    lost, commit = 0, _commit()
     for name in options.only or FAULTS:
-        row = _try(FAULTS[name], seed, options.jobs, short=options.short)
+        row = _try(FAULTS[name], seed, options.jobs, short=options.short) | {"commit": commit}
         lost += len(row["losses"])
         print(f"{name}: {len(row['losses'])} of {row['tried']} lost, {row['seconds']} s", flush=True)
         for loss in [*row["losses"][:_LOSSES], *row["notes"]]:
@@ -50,7 +50,6 @@ def main() -> None:
 def _try(fault: Fault, seed: int, jobs: int, *, short: bool) -> dict[str, Any]:
     clock = time.perf_counter()
     found = fault.inject(Effort(fault.short if short else fault.times, seed, jobs))
-    state = checkout.current()
     return {
         "tried": found.tried,
         "losses": found.losses,
@@ -58,9 +57,14 @@ def _try(fault: Fault, seed: int, jobs: int, *, short: bool) -> dict[str, Any]:
         "seed": seed,
         "seconds": round(time.perf_counter() - clock),
         "date": f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d}",
-        "commit": f"{state.commit[:7]}{' and uncommitted changes' if state.dirty else ''}" if state else "unknown",
         "machine": machine.describe()[:2],
     }
+
+
+def _commit() -> str:
+    """Return what is tried, asked before the first row writes the table, which is a change too."""
+    state = checkout.current()
+    return f"{state.commit[:7]}{' and uncommitted changes' if state.dirty else ''}" if state else "unknown"
 
 
 def _known() -> dict[str, Any]:

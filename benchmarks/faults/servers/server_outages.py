@@ -49,7 +49,7 @@ class _Trial:
     is_whole: bool
 
 
-def _killed(trial: _Trial, seen: list[str], shares: list[float]) -> Iterator[str]:
+def _killed(trial: _Trial, seen: list[str], trained: list[tuple[float, float]]) -> Iterator[str]:
     """Kill the server while a run is mirrored into it, start it again, and yield what is wrong in the end."""
     with roots.root(is_tracked=True) as folder, outputs_root() as outputs:
         server = Server(folder)
@@ -57,7 +57,7 @@ def _killed(trial: _Trial, seen: list[str], shares: list[float]) -> Iterator[str
         try:
             server.start()
             yield from _with_outage(trial, server, tracked, seen)
-            shares += tracked.shares()
+            trained += tracked.trained()
         finally:
             server.kill()
 
@@ -149,14 +149,19 @@ def _inject(effort: Effort, seconds: float | None) -> Found:
         for _ in range(count)
     ]
     seen: list[str] = []
-    shares: list[float] = []
-    found = each(lambda trial: list(_killed(trial, seen, shares)), trials, Effort(count, effort.seed, _AT_A_TIME))
+    trained: list[tuple[float, float]] = []
+    found = each(lambda trial: list(_killed(trial, seen, trained)), trials, Effort(count, effort.seed, _AT_A_TIME))
     if seconds is not None:
         training = seen.count("training")
         found.notes.append(f"When the server came back, {training} of {len(seen)} trainers were still training.")
     elif seen:
         found.notes.append(f"Trainers waited {max(map(float, seen)):.1f} s at most for the server at their end.")
-    found.notes.append(f"No trainer made a network call, or spent over {max(shares, default=0):.2f} % in recording.")
+    share = max((share for _, share in trained), default=0.0)
+    found.notes.append(f"No trainer made a network call, or spent over {share:.2f} % in recording.")
+    if trained:
+        found.notes.append(
+            f"They trained for {min(trained)[0]:.0f} to {max(trained)[0]:.0f} s, {_AT_A_TIME} at a time."
+        )
     return found
 
 

@@ -107,10 +107,10 @@ class Tracked:
             time.sleep(0.2)
         return time.monotonic() - clock
 
-    def shares(self) -> list[float]:
-        """Return what each run's log says: percent of its time that was spent in recording calls."""
+    def trained(self) -> list[tuple[float, float]]:
+        """Return what each run's log says: the seconds that it trained, and percent of them in recording calls."""
         logs = [(each / "train.log").read_text() for each in self.directories()]
-        return [float(found[2]) for log in logs if (found := _SHARE.search(log))]
+        return [(float(found[1]), float(found[2])) for log in logs if (found := _SHARE.search(log))]
 
     def is_training(self) -> bool:
         """Say whether a run is not closed yet."""
@@ -126,7 +126,7 @@ class Tracked:
             last = json.loads((directory / mirrored.JOURNAL).read_bytes().splitlines()[-1])
             if last.get("status") != "FINISHED":
                 yield f"the run's last line is {last}"
-        shares = self.shares()
+        shares = [share for _, share in self.trained()]
         if not shares or max(shares) >= most:
             yield f"percent of the time spent in recording: {shares}"
         calls = [line.split(None, 1) for line in (self.outputs / _CALLS).read_text(errors="replace").splitlines()]

@@ -16,8 +16,9 @@ lint: .venv/installed-test
 types: .venv/installed-test
 	$(BIN)/mypy
 
+# With the short versions of all faults, which a plain `pytest` leaves out.
 tests: .venv/installed-test
-	$(BIN)/pytest -n 2
+	$(BIN)/pytest -n 2 -m 'not network'
 
 # Re-earns every figure of experiments/, and writes the README's tables of them. About an hour on 2 cores.
 figures: .venv/installed

@@ -7,6 +7,8 @@ from benchmarks.faults.faults import FAULTS
 
 SEED = 6
 
+pytestmark = pytest.mark.faults
+
 
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
 def test_nothing_is_lost(fault: Fault) -> None:

@@ -12,6 +12,8 @@ from benchmarks.faults.odd.random_configs import prepared, tried
 from benchmarks.faults.odd.settings import commands
 from benchmarks.faults.warm import Warm
 
+pytestmark = pytest.mark.faults
+
 FILES = [Path(tempfile.gettempdir(), "nnlab-odd-data", name) for name in odd_data.names()]
 
 

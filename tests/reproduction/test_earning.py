@@ -220,16 +220,15 @@ def test_a_finished_run_counts_before_a_later_attempt(
     assert "not counted" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("text", ["", "[]", '{"finished": false, "sweeps": {"small": "../../x"}}', '{"sweeps": 3}'])
-def test_a_damaged_state_is_named(
-    experiment: Path, outputs: Path, text: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_damaged_state_is_named(experiment: Path, outputs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert exit_code("reproduce", experiment) == 0
     (state,) = outputs.glob("reproductions/*.json")
-    state.write_text(text)
-    capsys.readouterr()
-    assert exit_code("reproduce", experiment) == 2
-    assert f"{state} is damaged" in capsys.readouterr().err
+    for text in ("", "[]", '{"finished": false, "sweeps": {"small": "../../x"}}', '{"sweeps": 3}'):
+        state.write_text(text)
+        capsys.readouterr()
+        assert exit_code("reproduce", experiment) == 2
+        assert f"{state} is damaged" in capsys.readouterr().err
+        assert state.read_text() == text
 
 
 def test_code_that_changes_while_it_trains_is_named(

@@ -167,8 +167,8 @@ def _inject(effort: Effort, seconds: float | None) -> Found:
 
 KILLED = Fault(
     "The tracking server is killed for 60 s in mid-run",
-    "trainer, with a core of its own, blocked in recording calls, its checkpoints included, under 1 % of its time (10 % "
-    "in the short version), all there after, a second sync adds 0 rows",
+    "trainer, with a core of its own, blocked in recording calls, its checkpoints included, under 1 % of its time "
+    "(10 % in the short version), all there after, a second sync adds 0 rows",
     lambda effort: _inject(effort, 60.0),
     times=10,
     short=_SHORT,

@@ -43,7 +43,7 @@ class Trial(NamedTuple):
 _MOMENTS: dict[str, Callable[[Path], object]] = {
     "its first epoch": lambda outputs: any(map(_has_metrics, mirrored.journals(outputs))),
     "the schema is begun": lambda outputs: any(outputs.glob(".mlflow.db.new*")),
-    "the mirroring is begun": lambda outputs: any(outputs.glob("**/.mlflow-*.json")),
+    "the mirroring is begun": lambda outputs: any(map(_has_cursor, mirrored.journals(outputs))),
     "the first artifact is sent": lambda outputs: any((outputs / "artifacts").glob("*/*/artifacts/*")),
 }
 _SECONDS = dict(zip(_MOMENTS, (4.0, 2.0, 0.6, 0.4), strict=True))
@@ -143,6 +143,10 @@ def _printed(
 
 def _has_metrics(directory: Path) -> bool:
     return b'"metrics"' in (directory / mirrored.JOURNAL).read_bytes()
+
+
+def _has_cursor(directory: Path) -> bool:
+    return any(directory.glob(".mlflow-*.json"))
 
 
 FAULT = Fault(

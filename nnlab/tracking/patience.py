@@ -12,10 +12,10 @@ from mlflow.exceptions import MlflowException
 _PAUSES = 0.2, 1.0  # seconds before asking again
 _LONG = 10.0  # a call that took so long is not repeated at once
 _ONCE = frozenset({"create_run"})  # an answer may be lost though it was created: it has to be looked for first
+# Not BAD_REQUEST: so MLflow calls whatever a database says, two trackers that log one data set at once included.
 _FINAL = frozenset(
     {
         "INVALID_PARAMETER_VALUE",
-        "BAD_REQUEST",
         "RESOURCE_DOES_NOT_EXIST",
         "RESOURCE_ALREADY_EXISTS",
         "ENDPOINT_NOT_FOUND",

@@ -56,6 +56,13 @@ def test_what_may_come_twice_is_asked_three_times() -> None:
         Patient(Lying(ValueError("1"), ValueError("2"), ValueError("third"))).log_batch(3)
 
 
+def test_what_a_database_refused_is_asked_again() -> None:
+    """Of two trackers that log the same data set at once MLflow refuses one, with BAD_REQUEST."""
+    asked = Lying(rest_error("BAD_REQUEST"))
+    assert Patient(asked).log_batch(3) == 3
+    assert asked.calls == 2
+
+
 @pytest.mark.parametrize("error", [rest_error("PERMISSION_DENIED"), rest_error("INVALID_PARAMETER_VALUE")])
 def test_what_a_server_has_understood_is_asked_once(error: Exception) -> None:
     asked = Lying(error)

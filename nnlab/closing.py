@@ -27,16 +27,19 @@ def kill(recorders: Sequence[Recorder]) -> None:
         recorders: of a stack.
     """
     deadline = time.monotonic() + _SECONDS
+    details: dict[Recorder, str] = {}
     for recorder in recorders:
-        details = None
+        if time.monotonic() > deadline:
+            recorder.checkpoints.give_up()
+            continue
         try:
-            if time.monotonic() < deadline:
-                recorder.checkpoints.save_best()
+            recorder.checkpoints.save_best()
             if len(recorders) == 1:  # nobody who presses Ctrl-C waits for the pictures of a whole stack
                 pictures.draw_curves(recorder)
         except Exception:  # the run is as it would be after a kill; the others are still to be closed
-            details = traceback.format_exc()
-        recorder.close("KILLED", "interrupted", details)
+            details[recorder] = traceback.format_exc()
+    for recorder in recorders:
+        recorder.close("KILLED", "interrupted", details.get(recorder))
 
 
 def kill_beginning(directories: Iterable[Path]) -> None:

@@ -26,6 +26,7 @@ import functools
 import json
 import math
 import os
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -50,7 +51,7 @@ DAMAGED = "damaged"
 
 
 class Journal:
-    """The writing end.
+    """The writing end; several threads may write lines.
 
     Args:
         directory: of the run; made if it isn't there.
@@ -74,6 +75,7 @@ class Journal:
             end, last = journal_lines.last(self.path)
             known = last["timestamp"] if last else 0
             self._clock = Clock(known if isinstance(known, int) else 0)
+            self._turn = threading.Lock()  # or of two lines the older one might come last
             self.torn = os.fstat(self._fd).st_size - end
             if self.torn:
                 self._keep_tail(end)
@@ -91,14 +93,16 @@ class Journal:
         Raises:
             OSError: the file system refuses; nothing is swallowed.
         """
-        self._append(self.event(type, **fields))
+        with self._turn:
+            self._append(self.event(type, **fields))
 
     def metrics(self, step: int, values: Mapping[str, float]) -> None:
         """Append the metrics of one step (the epoch; for ``update/*`` the update)."""
         # A run has thousands of these lines, and json.dumps takes three times as long.
         numbers = ",".join([f"{_quoted(name)}:{_number(float(value))}" for name, value in values.items()])
-        line = f'{{"type":"metrics","timestamp":{self._clock.now()},"step":{int(step)},"metrics":{{{numbers}}}}}\n'
-        self._write(line.encode())
+        with self._turn:
+            line = f'{{"type":"metrics","timestamp":{self._clock.now()},"step":{int(step)},"metrics":{{{numbers}}}}}\n'
+            self._write(line.encode())
 
     def close(self, status: Status, reason: str | None = None) -> None:
         """Append the status and let go of the lock."""

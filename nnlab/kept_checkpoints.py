@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import concurrent.futures
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor, Future
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ import numpy as np
 from nnlab import checkpoint, resuming
 from nnlab.config import Checkpoint
 from nnlab.journal import Journal
+from nnlab.signals import held
 from nnlab.snapshot import Snapshot
 
 
@@ -18,15 +21,17 @@ class KeptCheckpoints:
     """The checkpoints of one run.
 
     Those of the best epoch, on val/loss, and of the one that early stopping would go back to wait in memory until the
-    next checkpoint is due.
+    next checkpoint is due. Then they are written in the background: each takes a dozen syncs, one after the other, and
+    a sync may last as long as many epochs. What goes wrong there is raised at the next epoch, or at the end.
 
     Args:
         directory: of the run.
         journal: of the run, where each is noted.
         config: when one is due, and which stay.
         identity: what the manifest of each carries.
-        restores_best: whether early stopping goes back to its best epoch.
         written: epochs of those that are there.
+        writer: a thread that writes them, one after the other.
+        restores_best: whether early stopping goes back to its best epoch.
     """
 
     def __init__(
@@ -36,6 +41,7 @@ class KeptCheckpoints:
         config: Checkpoint,
         identity: Mapping[str, Any],
         written: set[int],
+        writer: Executor,
         *,
         restores_best: bool,
     ) -> None:
@@ -46,7 +52,8 @@ class KeptCheckpoints:
         self._best: Snapshot | None = None  # until it is written
         self._restorable: Snapshot | None = None
         self._last: Snapshot | None = None  # of the run's end
-        self._written = written
+        self._written, self._writer = written, writer  # the first is the writer's alone while it is at work
+        self._writing: Future[None] | None = None
 
     def go_on(self, start: Snapshot) -> None:
         """Take up where a checkpoint was written.
@@ -81,7 +88,12 @@ class KeptCheckpoints:
             is_end: it is the last one, whose checkpoint is left to ``finish``.
             is_failed: its numbers became NaN or Inf: there is nothing to go on from.
             is_auto_due: it is time for the checkpoints of ``every=auto``.
+
+        Raises:
+            OSError: the file system has refused the checkpoint before.
         """
+        if self._writing is not None and self._writing.done():
+            self.wait()
         is_best = values.get("val/loss", np.inf) < self.best.get("val/loss", np.inf)
         if is_best:
             chosen = {name: value for name, value in values.items() if name.startswith(("val/", "test/"))}
@@ -110,7 +122,7 @@ class KeptCheckpoints:
         return self._restored is not None
 
     def finish(self) -> None:
-        """Write the last checkpoint; it names the epoch that early stopping goes back to."""
+        """Begin to write the last checkpoint; it names the epoch that early stopping goes back to."""
         last = self._last
         assert last is not None  # noqa: S101 - the run has ended
         if self._restored is not None:
@@ -120,10 +132,30 @@ class KeptCheckpoints:
         self._write_with_others(last)
 
     def save_best(self) -> None:
-        """Write the checkpoint of the best epoch so far."""
+        """Write the checkpoint of the best epoch so far, and wait until it is on the disk.
+
+        Raises:
+            OSError: the file system refuses.
+        """
         if self._best is not None:
-            self._write(self._best)
-            self._best = None
+            self._begin_to_write([self._best])
+        self.wait()
+
+    def wait(self) -> None:
+        """Wait until all that is to be written is on the disk.
+
+        Raises:
+            OSError: the file system refuses.
+        """
+        if self._writing is not None:
+            concurrent.futures.wait([self._writing])  # may be interrupted: there is still something to wait for then
+            writing, self._writing = self._writing, None
+            writing.result()
+
+    def give_up(self) -> None:
+        """Leave out what is not begun to be written yet; there is no time for it."""
+        if self._writing is not None and self._writing.cancel():
+            self._writing = None
 
     @property
     def _restored(self) -> Snapshot | None:
@@ -146,25 +178,30 @@ class KeptCheckpoints:
         return is_auto_due if every == "auto" else every is not None and epoch % every == 0
 
     def _write_with_others(self, taken: Snapshot) -> None:
-        """Write a checkpoint, first those that it needs, and remove what is no longer wanted."""
-        self.save_best()
-        wanted = {0, taken.epoch, self.best.get("epoch", 0)}
-        if self._restorable is not None:
-            self._write(self._restorable)
-            wanted.add(self._restorable.epoch)
-        self._write(taken)
-        if self.config.keep == "best":
-            for epoch in sorted(self._written - wanted):
-                self._written.remove(epoch)
-                checkpoint.remove(self.folder / checkpoint.name(epoch))
-                self.journal.write("pruned", path=f"checkpoints/{checkpoint.name(epoch)}")
+        """Begin to write a checkpoint, first those that it needs, and to remove what is no longer wanted."""
+        due = [each for each in (self._best, self._restorable, taken) if each is not None]
+        wanted = {0, self.best.get("epoch", 0), *(each.epoch for each in due)}
+        self._begin_to_write(due, wanted if self.config.keep == "best" else None)
 
-    def _write(self, taken: Snapshot) -> None:
-        epoch = taken.epoch
-        if epoch in self._written:
-            return
+    def _begin_to_write(self, due: Sequence[Snapshot], wanted: set[int] | None = None) -> None:
+        self.wait()  # so that no more than one of each kind is in memory, however slow the disk is
+        with held():  # or there could be something under way that nobody waits for
+            self._writing = self._writer.submit(self._write, due, wanted)
+            self._best = None
+
+    def _write(self, due: Sequence[Snapshot], wanted: set[int] | None) -> None:
+        """Write some checkpoints, and remove those of other epochs than are wanted, if that is given."""
+        for taken in due:
+            if taken.epoch not in self._written:
+                self._write_one(taken)
+        for epoch in sorted(self._written - wanted) if wanted is not None else ():
+            self._written.remove(epoch)
+            checkpoint.remove(self.folder / checkpoint.name(epoch))
+            self.journal.write("pruned", path=f"checkpoints/{checkpoint.name(epoch)}")
+
+    def _write_one(self, taken: Snapshot) -> None:
         self.journal.sync()  # or a power cut might leave a checkpoint of epochs that the journal has lost
-        folder = self.folder / checkpoint.name(epoch)
+        folder = self.folder / checkpoint.name(taken.epoch)
         checkpoint.write(folder, taken.arrays, {**self.identity, **taken.manifest})
-        self._written.add(epoch)
+        self._written.add(taken.epoch)
         self.journal.write("artifact", path=f"checkpoints/{folder.name}", sha256=checkpoint.seal(folder))

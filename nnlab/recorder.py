@@ -6,8 +6,10 @@ import contextlib
 import json
 import math
 import time
+import traceback
 import uuid
 from collections.abc import Callable, Mapping
+from concurrent.futures import Executor
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -43,6 +45,7 @@ class Recorder:
         identity: what the manifest of each of its checkpoints carries.
         threads: BLAS threads used.
         tags: further ones, name -> text.
+        writer: a thread that writes checkpoints.
         restores_best: whether early stopping goes back to its best epoch.
         resume: go on with what the directory holds, if it holds a run.
         start: the checkpoint that it is gone on from.
@@ -61,6 +64,7 @@ class Recorder:
         identity: Mapping[str, Any],
         threads: int,
         tags: Mapping[str, str],
+        writer: Executor,
         *,
         restores_best: bool = False,
         resume: bool = False,
@@ -86,7 +90,7 @@ class Recorder:
             self._known, self._known_updates = known.steps, known.updates
             whole = resuming.tidy(self.journal, known, start.epoch if start else -1, self.log)
             self.checkpoints = KeptCheckpoints(
-                directory, self.journal, job.config.checkpoint, identity, whole, restores_best=restores_best
+                directory, self.journal, job.config.checkpoint, identity, whole, writer, restores_best=restores_best
             )
             self._begin(known, name, parent, header, threads, tags)
             if start is not None:
@@ -145,6 +149,7 @@ class Recorder:
         started = time.perf_counter()
         kept, summary = self.checkpoints, dict(final)
         kept.finish()
+        kept.wait()
         if kept.is_restored:
             summary["final/epoch"] = kept.end.epoch
         summary |= {f"best/{name.replace('/', '_')}": value for name, value in kept.best.items()}
@@ -191,6 +196,12 @@ class Recorder:
             how it ended: FAILED, if anything could not be recorded.
         """
         try:
+            self.checkpoints.wait()
+        except Exception as error:
+            details = f"{details or ''}{traceback.format_exc()}"
+            if status == "FINISHED":
+                status, reason = "FAILED", describe(error)
+        try:
             if details:
                 self.log(details)
             self.log(f"{status}{f': {reason}' if reason else ''}")
@@ -206,6 +217,10 @@ class Recorder:
 
     def release(self, details: str) -> None:
         """Leave the run as it is, for somebody who goes on with it; the ``details`` are for its log."""
+        try:
+            self.checkpoints.wait()
+        except Exception:
+            details += traceback.format_exc()
         with contextlib.suppress(OSError):
             self.log(details)
         self.journal.release()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import traceback
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
@@ -43,6 +44,7 @@ class _Circumstances(NamedTuple):
     threads: int
     watcher: Watcher | None
     resume: bool
+    writer: Executor
 
 
 def check(job: Job) -> None:
@@ -114,10 +116,10 @@ def run(
     groups: dict[tuple[str, int | None], list[_Run]] = {}
     for each in waiting:
         groups.setdefault((stack_key(each.job.config), each.epoch), []).append(each)
-    with interruptible():
+    with interruptible(), ThreadPoolExecutor(1, "checkpoints") as writer:
         for group in groups.values():
             with environment.blas_threads(group[0].job.config.training.blas_threads or threads) as used:
-                of_all = _Circumstances(parent, tags or {}, used, progress, resume)
+                of_all = _Circumstances(parent, tags or {}, used, progress, resume, writer)
                 for stack in _cut(group, max_stack):
                     outcomes |= _run_stack(stack, of_all)
     return [outcomes[place] for place in range(len(jobs))]
@@ -184,6 +186,7 @@ def _recorder(
         identity(stack, replica, of_all.threads),
         of_all.threads,
         of_all.tags,
+        of_all.writer,
         restores_best=stack.restores_best,
         resume=of_all.resume,
         start=start,

@@ -1,8 +1,14 @@
 """No test touches the user's home, outputs or MLflow store."""
 
+import concurrent.futures
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from nnlab import runner
 
 
 @pytest.fixture(scope="session")
@@ -27,3 +33,16 @@ def isolated(tmp_path: Path, shared_data_dir: Path, monkeypatch: pytest.MonkeyPa
 def outputs(tmp_path: Path) -> Path:
     """The outputs root of this test."""
     return tmp_path / "outputs"
+
+
+class _Prompt(ThreadPoolExecutor):
+    def submit(self, action: Callable[..., Any], /, *arguments: Any, **keywords: Any) -> Future[Any]:
+        future = super().submit(action, *arguments, **keywords)
+        concurrent.futures.wait([future])
+        return future
+
+
+@pytest.fixture
+def prompt_checkpoints(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No run goes on before its checkpoint is written: a directory can't be copied at a single moment."""
+    monkeypatch.setattr(runner, "ThreadPoolExecutor", _Prompt)

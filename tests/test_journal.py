@@ -1,17 +1,21 @@
 import errno
+import itertools
 import json
 import math
 import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from time import sleep
 
 import pytest
 
 from nnlab import journal
+from nnlab.clock import Clock
 from nnlab.errors import NnlabError
 from nnlab.journal import Journal
 
@@ -130,6 +134,31 @@ def test_a_line_that_fits_in_part_only_is_taken_back(tmp_path: Path, monkeypatch
     record.close("FAILED", "disk full")
     result = journal.read(tmp_path)
     assert (result.steps, result.status, result.reason) == ({0: {"loss": 1}}, "FAILED", "disk full")
+
+
+def test_no_line_of_two_threads_is_older_than_the_one_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    times = itertools.count(1)
+
+    def now(_: Clock) -> int:
+        time = next(times)
+        sleep(0.001)  # lets the other thread come between, if anything does
+        return time
+
+    monkeypatch.setattr(Clock, "now", now)
+    log = Journal(tmp_path)
+
+    def write(kind: str) -> None:
+        for step in range(50):
+            log.metrics(step, {kind: 1.0}) if kind == "val/loss" else log.write(kind, path=f"{step}")
+
+    threads = [threading.Thread(target=write, args=(kind,)) for kind in ("artifact", "val/loss")]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join()
+    log.close("FINISHED")
+    timestamps = [json.loads(line)["timestamp"] for line in (tmp_path / journal.NAME).read_text().splitlines()]
+    assert timestamps == [*range(1, 102)]
 
 
 def test_what_the_file_system_refuses_is_not_swallowed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,6 +14,8 @@ from nnlab.watcher import Outcome
 from tests.jobs import job
 from tests.reproduction.runs import without_plots
 
+pytestmark = pytest.mark.usefixtures("prompt_checkpoints")
+
 EVERYTHING = [
     "architecture.hidden_sizes=[7,5]",
     "architecture.dropout=0.2",

@@ -253,6 +253,7 @@ def test_runs_take_further_tags_beside_their_own(tmp_path: Path) -> None:
         assert (written["nnlab.reproduces"], written["seed"]) == ("a" * 32, seed)
 
 
+@pytest.mark.usefixtures("prompt_checkpoints")
 def test_a_resumed_run_has_its_pictures(tmp_path: Path) -> None:
     one = job("training.log_every_updates=2")
     runner.run([one], [tmp_path / "a"], progress=Copying(tmp_path / "a", tmp_path / "copies", every=3))

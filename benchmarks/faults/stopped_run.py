@@ -47,12 +47,11 @@ def stop(finished: Path, target: Path) -> Path:
     """Copy a finished run as it would be if it had been killed in the epoch after its checkpoint of epoch ``LAST``."""
     shutil.copytree(finished, target, symlinks=True)
     lines = (finished / JOURNAL).read_bytes().splitlines(keepends=True)
-    path = f"checkpoints/epoch-{LAST:06d}"
-    written = next(place for place, line in enumerate(lines) if json.loads(line).get("path") == path)
-    end = next(
-        place for place, line in enumerate(lines) if place > written and json.loads(line).get("step") == LAST + 1
-    )
-    (target / JOURNAL).write_bytes(b"".join(lines[: end + 1]))
+    said = [json.loads(line) for line in lines]
+    end = next(place for place, each in enumerate(said) if _is_of_epoch(each, LAST + 1))
+    late = {f"checkpoints/epoch-{epoch:06d}" for epoch in range(LAST + 1)}  # one is written while the training goes on
+    kept = [line for place, line in enumerate(lines) if place <= end or said[place].get("path") in late]
+    (target / JOURNAL).write_bytes(b"".join(kept))
     for folder in (target / "checkpoints").iterdir():
         if int(folder.name[6:]) > LAST:
             shutil.rmtree(folder)
@@ -101,6 +100,10 @@ def numbers(lines: list[dict[str, Any]]) -> list[tuple[int, str, float]]:
         for name, value in line["metrics"].items()
         if not name.startswith("time/")
     )
+
+
+def _is_of_epoch(line: dict[str, Any], epoch: int) -> bool:
+    return line.get("step") == epoch and "val/loss" in line["metrics"]
 
 
 def _history(directory: Path) -> list[dict[str, str]]:

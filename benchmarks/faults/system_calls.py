@@ -10,7 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-_CALL = re.compile(r"(?:\d+ +)?(?P<name>\w+)\((?P<arguments>.*)\) += (?P<result>.*)")
+_LINE = re.compile(r"(?P<thread>\d+ +)?(?:<\.\.\. \w+ resumed>)?(?P<text>.*?)(?P<unfinished> <unfinished \.\.\.>)?")
+_CALL = re.compile(r"(?P<name>\w+)\((?P<arguments>.*)\) += (?P<result>.*)")
+SYNCS = ("fsync", "fdatasync")
 
 
 class Call(NamedTuple):
@@ -19,6 +21,7 @@ class Call(NamedTuple):
     name: str
     arguments: str
     result: str
+    thread: str = ""
 
     @property
     def has_failed(self) -> bool:
@@ -36,8 +39,8 @@ class Call(NamedTuple):
 
 @contextmanager
 def attached(pid: int, log: Path, *options: str) -> Iterator[None]:
-    """Trace a process that waits for something until it has ended."""
-    command = ["strace", "-f", "-y", "-o", str(log), *options, "-p", str(pid)]
+    """Trace a thread that waits for something until it has ended; with the option -f all of its process too."""
+    command = ["strace", "-y", "-o", str(log), *options, "-p", str(pid)]
     with subprocess.Popen(command, stderr=subprocess.PIPE) as strace:
         try:
             assert strace.stderr is not None  # noqa: S101 - a pipe was asked for
@@ -51,27 +54,47 @@ def attached(pid: int, log: Path, *options: str) -> Iterator[None]:
 
 
 def kill_at(name: str, number: int) -> str:
-    """Return strace's option -e for SIGKILL before a process's system call of that name and number, from 1 on."""
+    """Return strace's option -e for SIGKILL before a thread's system call of that name and number, from 1 on."""
     return f"inject={name}:signal=KILL:when={number}"
 
 
 def read(log: Path) -> list[Call]:
-    """Return the calls of a log of a single process, whole ones in their order."""
-    found = (_CALL.match(line) for line in log.read_text().splitlines())
-    return [Call(match["name"], match["arguments"], match["result"]) for match in found if match]
+    """Return the calls of a log, whole ones in their order.
+
+    One during which another thread has made calls of its own has the place of its end, but a sync that of its
+    beginning: it is only known to bring onto the disk what had been written by then.
+    """
+    calls: list[Call | None] = []
+    begun: dict[str, tuple[int, str]] = {}
+    for line in log.read_text().splitlines():
+        match = _LINE.fullmatch(line)
+        assert match is not None  # noqa: S101 - any line is one
+        thread = (match["thread"] or "").strip()
+        place, before = begun.pop(thread, (len(calls), ""))
+        text = before + match["text"]
+        if match["unfinished"]:
+            begun[thread] = (len(calls), text)
+            calls.append(None)
+        elif found := _CALL.match(text):
+            call = Call(found["name"], found["arguments"], found["result"], thread)
+            if before and call.name in SYNCS:
+                calls[place] = call
+            else:
+                calls.append(call)
+    return [call for call in calls if call is not None]
 
 
 def places(calls: Sequence[Call], begins: str = "") -> list[tuple[str, int]]:
-    """Return each call as its name and the number that it has among those of that name.
+    """Return each call as its name and the number that it has among those of that name and of its thread.
 
     Args:
         calls: all.
         begins: what stands in the arguments of the first one that is wanted.
     """
-    counts = Counter[str]()
-    found: list[tuple[str, int]] = []
+    counts = Counter[tuple[str, str]]()
+    found: dict[tuple[str, int], None] = {}
     for call in calls:
-        counts[call.name] += 1
+        counts[call.thread, call.name] += 1
         if found or begins in call.arguments:
-            found.append((call.name, counts[call.name]))
-    return found
+            found[call.name, counts[call.thread, call.name]] = None
+    return [*found]

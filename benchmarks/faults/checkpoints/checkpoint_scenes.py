@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +24,7 @@ BEGINS = "nnlab.scene"
 """A tag that is in the journal's line with which a scene begins."""
 
 Act = Callable[[], object]
+"""What is done, all of it by one thread: by the one that acts, or by the one that is given to prepare it."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ class Scene:
 
     before: tuple[int, ...]
     after: tuple[int, ...]
-    prepare: Callable[[Path, Journal, Run], Act]
+    prepare: Callable[[Path, Journal, Run, Executor], Act]
     damaged: int | None = None
     leftover: int | None = None
     has_file: bool = False
@@ -71,12 +73,14 @@ class Scene:
         return {*self.before} & {*self.after} - {self.damaged}
 
 
-def _kept(directory: Path, log: Journal, *, every: int, restores_best: bool = False) -> KeptCheckpoints:
+def _kept(
+    directory: Path, log: Journal, writer: Executor, *, every: int, restores_best: bool = False
+) -> KeptCheckpoints:
     """Return a run's checkpoints as they are taken up by its recorder."""
     start = resuming.start(directory)
     whole = resuming.tidy(log, journal.replay(directory), resuming.start_epoch(directory), lambda _: None)
     config = Checkpoint(every=every, keep="best")
-    kept = KeptCheckpoints(directory, log, config, {}, whole, restores_best=restores_best)
+    kept = KeptCheckpoints(directory, log, config, {}, whole, writer, restores_best=restores_best)
     if start:
         kept.go_on(resuming.load(start))
     return kept
@@ -95,33 +99,33 @@ def _take(kept: KeptCheckpoints, run: Run, epoch: int, *, is_end: bool = False) 
     )
 
 
-def _first(directory: Path, log: Journal, run: Run) -> Act:
-    kept = _kept(directory, log, every=5)
+def _first(directory: Path, log: Journal, run: Run, writer: Executor) -> Act:
+    kept = _kept(directory, log, writer, every=5)
     return lambda: _take(kept, run, 0)
 
 
-def _beside(directory: Path, log: Journal, run: Run) -> Act:
+def _beside(directory: Path, log: Journal, run: Run, writer: Executor) -> Act:
     """The best epoch so far waits in memory until the next one is due."""
-    kept = _kept(directory, log, every=5)
+    kept = _kept(directory, log, writer, every=5)
     _take(kept, run, 2)
     return lambda: _take(kept, run, 5)
 
 
-def _prune(directory: Path, log: Journal, run: Run) -> Act:
+def _prune(directory: Path, log: Journal, run: Run, writer: Executor) -> Act:
     """A new best one makes those of the best and of the last epoch so far superfluous."""
-    kept = _kept(directory, log, every=1)
+    kept = _kept(directory, log, writer, every=1)
     return lambda: _take(kept, run, 7)
 
 
-def _finish(directory: Path, log: Journal, run: Run) -> Act:
+def _finish(directory: Path, log: Journal, run: Run, writer: Executor) -> Act:
     """The last epoch, and the one that early stopping goes back to."""
-    kept = _kept(directory, log, every=100, restores_best=True)
+    kept = _kept(directory, log, writer, every=100, restores_best=True)
     _take(kept, run, 4)
     _take(kept, run, 5, is_end=True)
     return kept.finish
 
 
-def _replace(directory: Path, log: Journal, run: Run) -> Act:
+def _replace(directory: Path, log: Journal, run: Run, _: Executor) -> Act:
     """A damaged one is in the place of the one that is due."""
 
     def act() -> None:
@@ -131,14 +135,14 @@ def _replace(directory: Path, log: Journal, run: Run) -> Act:
     return act
 
 
-def _tidy(directory: Path, log: Journal, run: Run) -> Act:  # noqa: ARG001 - a scene's
+def _tidy(directory: Path, log: Journal, run: Run, _: Executor) -> Act:  # noqa: ARG001 - a scene's
     """What a run does with a damaged one, and with what a killed process has left, when it is resumed."""
     known = journal.replay(directory)
     begun = resuming.start_epoch(directory)
     return lambda: resuming.tidy(log, known, begun, lambda _: None)
 
 
-def _file(directory: Path, log: Journal, run: Run) -> Act:  # noqa: ARG001 - a scene's
+def _file(directory: Path, log: Journal, run: Run, _: Executor) -> Act:  # noqa: ARG001 - a scene's
     return lambda: atomic_file.write(directory / FILE, NEW)
 
 

@@ -94,7 +94,7 @@ class Stage:
 
     def train(self, directory: Path, log: Path, *options: str) -> int:
         """Train the run anew under strace, and return how it ended."""
-        command = ["strace", "-y", "-s", "300", "-o", str(log), *options, sys.executable, "-m", "nnlab", "train"]
+        command = ["strace", "-f", "-y", "-s", "300", "-o", str(log), *options, sys.executable, "-m", "nnlab", "train"]
         own = {"NNLAB_OUTPUTS": str(directory.parents[1]), "NNLAB_DATA_DIR": str(self.folder / "warm" / "data")}
         return subprocess.run(
             [*command, *_TRAIN, f"hydra.run.dir={directory}"],

@@ -1,7 +1,8 @@
 """Checkpoint writer: what a trainer does with its checkpoints, each time in a fork that somebody may kill.
 
 A fork spares the seconds of imports, which a system call tracer would make many more. It says so when all but
-the writing is done, and begins when it is told to. `Writer` is the end that asks; run as a program with the directory
+the writing is done, and begins when it is told to. All that it does is done by one thread, the one that a trainer has
+for its checkpoints. `Writer` is the end that asks; run as a program with the directory
 of a run, this module is the end that forks.
 """
 
@@ -9,15 +10,16 @@ from __future__ import annotations
 
 import json
 import os
-import select
 import signal
 import subprocess
 import sys
+import threading
 import traceback
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 
-from benchmarks.faults.checkpoints.checkpoint_scenes import BEGINS, SCENES, Run, Scene
+from benchmarks.faults.checkpoints.checkpoint_scenes import BEGINS, SCENES, Act, Run, Scene
 from nnlab.journal import Journal
 
 
@@ -46,7 +48,7 @@ class Writer:
         self._process.communicate()
 
     def begin(self, scene: str, directory: Path) -> int:
-        """Have a fork made that is ready to act, and return its process id."""
+        """Have a fork made that is ready to act, and return the id of the thread that will."""
         self._say(json.dumps([scene, str(directory)]))
         return int(self._line())
 
@@ -79,17 +81,22 @@ def _write(scene: Scene, directory: Path, run: Run) -> None:
     code = 1
     try:
         log = Journal(directory)
-        act = scene.prepare(directory, log, run)
-        _write_line(str(os.getpid()))
-        select.select([0], [], [])  # a call that a scene doesn't make: whether it is traced is left to chance
+        writer = ThreadPoolExecutor(1)
+        act = scene.prepare(directory, log, run, writer)
+        _write_line(str(writer.submit(threading.get_native_id).result()))
         _read_line()
-        log.write("tags", tags={BEGINS: "now"})  # on the disk before the checkpoint, as the metrics have to be
-        act()
+        writer.submit(_act, act, log).result()
+        writer.submit(int).result()  # it has then done all that was submitted while it acted
         code = 0
     except BaseException:  # a fork goes no further, whatever happens
         traceback.print_exc()
     finally:
         os._exit(code)
+
+
+def _act(act: Act, log: Journal) -> None:
+    log.write("tags", tags={BEGINS: "now"})  # on the disk before the checkpoint, as the metrics have to be
+    act()
 
 
 def _read_line() -> str:

@@ -6,14 +6,16 @@ takes them in another order, so none is relied on.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from benchmarks.faults.system_calls import Call
+from benchmarks.faults.system_calls import SYNCS, Call
 from nnlab import journal
 
 _WRITES = ("write", "pwrite64", "ftruncate")
-_SYNCS = ("fsync", "fdatasync")
+_STEP = re.compile(r'"step\\":(\d+),')  # of a line of metrics, as strace shows it
+_EPOCH = re.compile(r"epoch-(\d+)")
 
 
 class _Disk:
@@ -24,13 +26,20 @@ class _Disk:
         """Files that were written."""
         self.names: set[Path] = set()
         """Files and folders that were made, or got this name."""
+        self.steps: set[int] = set()
+        """Of the journal's lines: their epochs, and -1 for what belongs to none."""
         self._known: set[Path] = set()
 
     def take(self, call: Call) -> None:
         if call.name in _WRITES:
             self.bytes.add(call.path())
-        elif call.name in _SYNCS:
+            if call.path().name == journal.NAME:
+                step = _STEP.search(call.arguments)
+                self.steps.add(int(step[1]) if step else -1)
+        elif call.name in SYNCS:
             self.bytes.discard(call.path())
+            if call.path().name == journal.NAME:
+                self.steps.clear()
             self.names -= {each for each in self.names if each.parent == call.path()}
         elif call.name == "mkdir" or (call.name == "openat" and "O_CREAT" in call.arguments):
             if call.path() not in self._known:
@@ -50,7 +59,7 @@ def problems(calls: Sequence[Call], root: Path) -> Iterator[str]:
     """Yield what a power cut could lose of a run, a line each.
 
     Args:
-        calls: of one process, paths absolute.
+        calls: of one process, or of its threads, paths absolute.
         root: folder that was there before, and in which all that counts was done.
     """
     disk = _Disk()
@@ -63,7 +72,7 @@ def problems(calls: Sequence[Call], root: Path) -> Iterator[str]:
             for what, missing in (("name", disk.names), ("bytes", disk.bytes - {call.path()})):
                 waiting = sorted(each for each in missing if root in each.parents and not _is_passing(each))
                 yield from (f"the journal names a checkpoint before the {what} of {each}" for each in waiting)
-        if call.name in (*_WRITES, *_SYNCS, "mkdir", "openat", "rename", "unlink", "rmdir"):
+        if call.name in (*_WRITES, *SYNCS, "mkdir", "openat", "rename", "unlink", "rmdir"):
             disk.take(call)
 
 
@@ -80,12 +89,9 @@ def _of_rename(disk: _Disk, source: Path, target: Path) -> Iterator[str]:
             for each in inside
             if what == "bytes" or each != source
         )
-    if (
-        target.parent == source.parent
-        and target.name.startswith("epoch-")
-        and any(each.name == journal.NAME for each in disk.bytes)
-    ):
-        yield f"{target.name} gets its name before the journal is on the disk"
+    epoch = _EPOCH.fullmatch(target.name)
+    if target.parent == source.parent and epoch and any(step <= int(epoch[1]) for step in disk.steps):
+        yield f"{target.name} gets its name before the journal is on the disk up to there"
 
 
 def _is_passing(path: Path) -> bool:

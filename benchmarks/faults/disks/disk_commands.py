@@ -87,7 +87,7 @@ def _no_index(trials: Trials) -> Iterator[str]:
     expected = warm.run(command, seconds=60)
     cache.unlink(missing_ok=True)
     for call, error in (("openat", "EROFS"), ("openat", "EACCES"), ("pwrite64", "ENOSPC"), ("fdatasync", "EIO")):
-        options = ("-P", str(cache), "-e", f"trace={call}", "-e", f"inject={call}:error={error}:when=1+")
+        options = ("-f", "-P", str(cache), "-e", f"trace={call}", "-e", f"inject={call}:error={error}:when=1+")
         with system_calls.attached(warm.pid, warm.folder / "strace", *options):
             found = warm.run(command, seconds=60)
         if (found.code, found.out, found.err) != (expected.code, expected.out, expected.err):

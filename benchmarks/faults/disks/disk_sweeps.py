@@ -59,7 +59,7 @@ def _new(trials: Trials, name: str) -> Path:
 
 def _refusing(call: str, error: str, paths: Sequence[Path]) -> tuple[str, ...]:
     chosen = [option for path in paths for option in ("-P", os.path.normpath(path))]
-    return (*chosen, "-e", f"trace={call}", "-e", f"inject={call}:error={error}:when=1+")
+    return ("-f", *chosen, "-e", f"trace={call}", "-e", f"inject={call}:error={error}:when=1+")
 
 
 def _train(trials: Trials, directory: Path, options: Sequence[str]) -> Ended:

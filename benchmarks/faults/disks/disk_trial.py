@@ -132,7 +132,7 @@ class Trials:
             return
         log, path = self.warm.folder / "strace", os.path.normpath(directory / fault.path)
         traced, injected = fault.options
-        with system_calls.attached(self.warm.pid, log, "-P", path, "-e", traced, "-e", injected):
+        with system_calls.attached(self.warm.pid, log, "-f", "-P", path, "-e", traced, "-e", injected):
             yield
         if "(INJECTED)" not in log.read_text():
             raise RuntimeError("there was no such call")

@@ -135,16 +135,17 @@ class RecordedTraining:
 
     def _finish(self, replica: int, values: dict[str, float], reason: str | None) -> None:
         recorder = self.recorders[replica]
-        recorder.finish(values)
         kept = recorder.checkpoints
+        recorder.finish(values)
         seconds = time.monotonic() - self._started
         if reason:
             recorder.log(reason)
-        share = 100 * recorder.recording_seconds / max(seconds, 1e-9)
-        recorder.log(f"trained in {seconds:.2f} s, {share:.2f} % of it spent in recording")
-        pictures.draw_curves(recorder)
+        pictures.draw_curves(recorder)  # while the checkpoint is being written
         when = f"best epoch ({kept.end.epoch})" if kept.is_restored else "last epoch"
         pictures.draw_predictions(recorder, self.stack, replica, when)
+        recorder.wait()
+        share = 100 * recorder.recording_seconds / max(seconds, 1e-9)
+        recorder.log(f"trained in {seconds:.2f} s, {share:.2f} % of it spent in recording")
 
     def _budget(self, replica: int) -> int:
         plan = self.stack.plan

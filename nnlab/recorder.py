@@ -141,7 +141,7 @@ class Recorder:
         self.recording_seconds += time.perf_counter() - started
 
     def finish(self, final: Mapping[str, float]) -> None:
-        """Record the end of training: the last checkpoint and the ``final/*`` and ``best/*`` metrics.
+        """Record the end of training: the ``final/*`` and ``best/*`` metrics and, see ``wait``, the last checkpoint.
 
         Args:
             final: of what the run ends with.
@@ -149,11 +149,20 @@ class Recorder:
         started = time.perf_counter()
         kept, summary = self.checkpoints, dict(final)
         kept.finish()
-        kept.wait()
         if kept.is_restored:
             summary["final/epoch"] = kept.end.epoch
         summary |= {f"best/{name.replace('/', '_')}": value for name, value in kept.best.items()}
         self._record(self._known, self.last_epoch, summary)
+        self.recording_seconds += time.perf_counter() - started
+
+    def wait(self) -> None:
+        """Wait until the checkpoints are on the disk.
+
+        Raises:
+            OSError: the file system refuses one.
+        """
+        started = time.perf_counter()
+        self.checkpoints.wait()
         self.recording_seconds += time.perf_counter() - started
 
     def artifact(self, name: str, write: Callable[[Path], object]) -> None:

@@ -46,6 +46,8 @@ def train(arguments: Sequence[str]) -> Path | None:
     options = parser.parse_intermixed_args(list(arguments))  # -m may stand anywhere
     if options.experimental_rerun is not None:
         raise NnlabError("--experimental-rerun reads a pickle, which can run anything: nnlab does not")
+    if options.shell_completion:
+        _check_completion(options.overrides)
     if any((options.help, options.hydra_help, options.cfg, options.info, options.shell_completion)):
         _show(arguments, options.overrides)
         return None
@@ -139,6 +141,17 @@ def _job_of_sweep(directory: Path, number: int) -> Outcome:
     if outcome.reason:
         say(f"{title}  {'FAILED: ' if outcome.status == 'FAILED' else ''}{outcome.reason}")
     return outcome
+
+
+def _check_completion(asked: Sequence[str]) -> None:
+    verb, _, shell = asked[0].partition("=") if len(asked) == 1 else ("", "", "")
+    if verb not in ("install", "uninstall", "query") or shell not in ("bash", "fish", "zsh"):
+        raise NnlabError(
+            "--shell-completion takes one of install, uninstall and query, of bash, fish or zsh: "
+            '`eval "$(nnlab -sc install=bash)"`'
+        )
+    if verb == "query" and not os.environ.get("COMP_LINE", "").strip():
+        raise NnlabError(f"{asked[0]} is what a shell asks, with the line that is to be completed in COMP_LINE")
 
 
 def _show(arguments: Sequence[str], overrides: Sequence[str]) -> None:

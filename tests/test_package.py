@@ -68,6 +68,22 @@ def test_the_shells_completion_sees_through_the_verb(line: str, expected: str) -
     assert expected in done.stdout.split()
 
 
+@pytest.mark.parametrize("verb", [[], ["train"]])
+@pytest.mark.parametrize(
+    ("asked", "what"),
+    [("query=bash", "COMP_LINE"), ("install=tcsh", "bash, fish or zsh"), ("", "install, uninstall and query")],
+)
+def test_a_completion_that_no_shell_asks_for_is_refused_in_one_line(
+    verb: list[str], asked: str, what: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COMP_LINE", "")
+    with pytest.raises(SystemExit) as ended:
+        main([*verb, "-sc", *asked.split()])
+    (line,) = capsys.readouterr().err.splitlines()
+    assert ended.value.code == 2
+    assert what in line
+
+
 def test_a_wheel_holds_configs_experiments_and_plugins_and_works_from_anywhere(tmp_path: Path) -> None:
     root = Path(__file__).parents[1]
     command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]

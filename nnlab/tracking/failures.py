@@ -20,7 +20,7 @@ _REFUSALS = {"UNAUTHENTICATED": 401, "CUSTOMER_UNAUTHORIZED": 401, "PERMISSION_D
 
 
 class RefusedError(NnlabError):
-    """A server wants a login, or does not let this user do it."""
+    """Asking again is no use: a server wants a login, or does not let this user do it, or a driver is not installed."""
 
 
 class UnopenedError(NnlabError):
@@ -51,6 +51,9 @@ def unopened(error: Exception, uri: str) -> NnlabError:
     """Return what to say of a store that can't be opened."""
     if isinstance(error, NnlabError):
         return error
+    if isinstance(error, ModuleNotFoundError):  # a database's, which SQLAlchemy imports when it is asked for
+        what = f"is a database whose driver, the package {error.name}, is not installed: install it"
+        return RefusedError(f"the store {store.shown(uri)} {what}, then run `nnlab sync`", 1)
     problem = f"the store {store.shown(uri)} can't be opened: {line(error)}"
     return refused(error, uri) or UnopenedError(problem, exit_code=1)
 

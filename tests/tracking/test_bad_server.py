@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import subprocess
 import sys
@@ -109,6 +110,15 @@ def test_a_refusal_says_what_to_do(code: str, what: str) -> None:
     assert what in str(refused)
     assert "p@ss" not in str(refused)
     assert failures.refused(rest_error("INTERNAL_ERROR"), "http://h") is None
+
+
+def test_a_database_without_its_driver_is_not_waited_for() -> None:
+    with pytest.raises(ModuleNotFoundError) as caught:
+        importlib.import_module("driver_of_a_database")
+    refused = failures.unopened(caught.value, "postgresql://ada:p4ss@h/runs")
+    assert isinstance(refused, RefusedError)  # which ends a tracker's waiting
+    assert "the package driver_of_a_database, is not installed" in str(refused)
+    assert "p4ss" not in str(refused)
 
 
 def test_of_failures_that_may_pass_one_a_minute_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:

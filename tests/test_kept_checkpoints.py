@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from nnlab import checkpoint, closing, journal, locks, resuming, runner
+from nnlab.journal import Journal
 from nnlab.training import EpochResult
 from nnlab.watcher import Outcome
 from tests.jobs import job
@@ -139,6 +140,27 @@ def test_what_the_disk_refuses_ends_that_run_alone(epoch: int, tmp_path: Path, d
     assert max(record.steps) <= epoch + 1
     assert {path for path in record.artifacts if not (directories[1] / path).exists()} == set()
     assert "in _write_one" in (directories[1] / "train.log").read_text()
+
+
+def test_a_checkpoint_that_can_not_be_journalled_ends_the_run(
+    tmp_path: Path, disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = undisturbed(tmp_path / "undisturbed", disk, "checkpoint.every=2")
+    write = Journal.write
+
+    def full(self: Journal, type: str, **fields: Any) -> None:  # noqa: A002 - the key in the file
+        if fields.get("path") == "checkpoints/epoch-000002":
+            raise OSError(28, "No space left on device", str(self.path))
+        write(self, type, **fields)
+
+    disk.answers.set()
+    with monkeypatch.context() as context:
+        context.setattr(Journal, "write", full)
+        (outcome,) = runner.run([job("checkpoint.every=2")], [tmp_path / "run"])
+    assert outcome.status == journal.read(tmp_path / "run").status == "FAILED"
+    assert outcome.reason == f"{tmp_path / 'run' / journal.NAME}: No space left on device"
+    assert runner.run([job("checkpoint.every=2")], [tmp_path / "run"], resume=True) == [Outcome("FINISHED")]
+    assert files(tmp_path / "run") == expected
 
 
 def test_an_interrupted_run_is_closed_when_its_checkpoint_is_there(tmp_path: Path, disk: Disk) -> None:

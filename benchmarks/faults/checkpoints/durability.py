@@ -15,6 +15,7 @@ from nnlab import journal
 
 _WRITES = ("write", "pwrite64", "ftruncate")
 _STEP = re.compile(r'"step\\":(\d+),')  # of a line of metrics, as strace shows it
+_FINAL = r"\"final/"  # in one of those that a run that is gone on with writes again, whatever its checkpoint
 _EPOCH = re.compile(r"epoch-(\d+)")
 
 
@@ -33,7 +34,7 @@ class _Disk:
     def take(self, call: Call) -> None:
         if call.name in _WRITES:
             self.bytes.add(call.path())
-            if call.path().name == journal.NAME:
+            if call.path().name == journal.NAME and _FINAL not in call.arguments:
                 step = _STEP.search(call.arguments)
                 self.steps.add(int(step[1]) if step else -1)
         elif call.name in SYNCS:

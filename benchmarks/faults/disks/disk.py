@@ -76,7 +76,8 @@ def _inject(cases: Callable[[int], Sequence[_Case]], jobs: int, *, is_short: boo
             finally:
                 idle.put(trials)
 
-        chosen = cases(len(left.lines(all_trials[0].expected.directory)))
+        lines = left.lines(all_trials[0].expected.directory)
+        chosen = cases(sum(not str(line.get("path")).startswith("checkpoints/") for line in lines))
         found = each(trial, chosen, Effort(None, 0, jobs))
         for trials in all_trials if not is_short else ():
             found.losses += _unmirrored(trials)

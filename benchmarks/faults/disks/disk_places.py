@@ -27,7 +27,7 @@ class Refusal:
         path: of the file or folder that it is about, seen from the run's directory.
         call: name of the call.
         error: name of the error.
-        first: the first such call that is refused, from 1 on; all that follow are too.
+        first: the first such call of a thread that is refused, from 1 on; all of it that follow are too.
     """
 
     path: str
@@ -54,7 +54,7 @@ def refusals(journal_lines: int) -> list[Refusal]:
     """Return every refusal that is tried.
 
     Args:
-        journal_lines: of an undisturbed run.
+        journal_lines: of an undisturbed run, without those on checkpoints, which another thread writes.
     """
     return [
         *_journal(journal_lines),

@@ -79,9 +79,9 @@ def ended(session: Session, code: int, since: float, seconds: Seconds) -> Iterat
         yield f"it took {took:.1f} s to end"
     if any("Traceback" in line for line in session.said):
         yield f"there is a traceback: {session.said[-1]}"
-    # Killed outright, nobody could wait for the workers; else the command's end is theirs.
+    # Killed outright, nobody could wait for the workers, nor a worker for its disk; else the command's end is theirs.
     deadline = since + seconds.limit if code < 0 else 0.0
-    while (alive := _alive(session)) and time.monotonic() < deadline:
+    while (alive := [*_alive(session), *(_held(session) if code < 0 else ())]) and time.monotonic() < deadline:
         time.sleep(0.05)
     if alive:
         yield f"still there: {', '.join(alive)}"
@@ -89,6 +89,12 @@ def ended(session: Session, code: int, since: float, seconds: Seconds) -> Iterat
 
 def _alive(session: Session) -> list[str]:
     return [role for _, role in processes.of(session.outputs) if role not in ("tracker", "helper")]
+
+
+def _held(session: Session) -> list[str]:
+    """Return the journals that are locked: a process that is about to be gone may have no name any more, but files."""
+    records = [each for directory in left.begun(session.outputs) for each in left.records(directory).values()]
+    return [f"who holds {each.name}" for each in records if left.is_locked(each / left.JOURNAL)]
 
 
 def in_records(directory: Path, status: str | None, reason: str = "", *, else_died: bool = False) -> Iterator[str]:

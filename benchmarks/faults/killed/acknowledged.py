@@ -65,9 +65,9 @@ def inject(effort: Effort) -> Found:
         f"{counts['ended']} when all was trained and the tracker at work; "
         + ", ".join(f"{counts[after]} after {after}" for after in _MOMENTS)
         + ".",
-        f"{counts['points']:,} points were in journals at the moment of death, {counts['before']:,} of them in MLflow; "
-        f"after `nnlab sync` all {counts['whole']:,} of the runs that are mirrored whole were there once, and of the "
-        f"{counts['thinned']:,} of longer runs those that are promised, with the others in `history.csv`.",
+        f"{counts['points']:,} points were in journals at the moment of death, at least {counts['before']:,} of them "
+        f"in MLflow; after `nnlab sync` all {counts['whole']:,} of the runs that are mirrored whole were there once, "
+        f"and of the {counts['thinned']:,} of longer runs those that are promised, with the others in `history.csv`.",
         f"A second `nnlab sync` changed no row of any table. {counts['syncs']} times one before them was killed, too.",
     ]
     return found
@@ -100,7 +100,8 @@ def _kill(case: Trial, outputs: Path, counts: Counter[str]) -> Iterator[str]:
     for directory, events in journalled.items():
         if events:
             counts["thinned" if events[0].get("epochs", 0) > 1000 else "whole"] += points[directory]
-    if (outputs / "mlflow.db").exists():
+    is_half_written = (outputs / "mlflow.db-journal").exists()  # it takes a writer, `nnlab sync`, to read it then
+    if (outputs / "mlflow.db").exists() and not is_half_written:
         counts["before"] += sum(rows.total() for rows in stored.metrics(outputs).values())
     yield from _printed(case, command.text, journalled, counts)
     if case.sync_seconds is not None:

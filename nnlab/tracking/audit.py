@@ -12,8 +12,8 @@ from collections.abc import Iterator, Mapping
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
-from nnlab import journal
-from nnlab.tracking import artifacts, creation, entities
+from nnlab import attempt, journal
+from nnlab.tracking import artifacts, attempts, creation, entities
 from nnlab.tracking.batch import Batch
 from nnlab.tracking.entities import Point
 from nnlab.tracking.failures import GarbageError
@@ -85,7 +85,11 @@ def _lacking_points(client: MlflowClient, run: Run, record: journal.Record, thin
     expected = Counter(point.name for point in _points(record, thinning))
     missing: list[Point] = []
     for name, count in expected.items():
-        there = {(metric.step, metric.timestamp) for metric in client.get_metric_history(run.info.run_id, name)}
+        history = client.get_metric_history(run.info.run_id, name)
+        if attempt.of(record.directory) is not None:
+            missing += attempts.missing([point for point in _points(record, thinning) if point.name == name], history)
+            continue
+        there = {(metric.step, metric.timestamp) for metric in history}
         if len(there) < count:
             of_name = (point for point in _points(record, thinning) if point.name == name)
             missing += [point for point in of_name if (point.step, point.timestamp) not in there]

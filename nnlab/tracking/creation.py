@@ -72,6 +72,18 @@ def find_or_create(client: MlflowClient, outputs: Path, uri: str, header: Event,
     return run
 
 
+def find(client: MlflowClient, outputs: Path, uri: str, header: Event) -> Run | None:
+    """Return a journal's run, if the store has it."""
+    found = runs_of(client, _experiment(client, outputs, uri, header["experiment"]), header["run_id"])
+    return found[0] if found else None
+
+
+def sweep_of(client: MlflowClient, outputs: Path, uri: str, header: Event) -> str | None:
+    """Return what the sweep of a journal's run is in the store, wherever that is recorded; None if it isn't there."""
+    found = runs_of(client, _experiment(client, outputs, uri, header["experiment"]), header["parent"])
+    return found[0].info.run_id if found else None
+
+
 def runs_of(client: MlflowClient, experiment_id: str, run_id: str) -> list[Run]:
     """Return the runs that are of a journal, the one to go on with first, then doubles, then deleted ones."""
     found = client.search_runs([experiment_id], f"tags.`{_RUN_ID}` = '{run_id}'", ViewType.ALL, max_results=100)

@@ -27,6 +27,8 @@ class Cursor:
     status: that the store has; DELETED if somebody deleted the run there, who will not want it back.
     problem: why the rest can't be mirrored, where trying again doesn't help.
     is_doubtful: a server has failed meanwhile: it may lack what it has acknowledged, or have the run twice.
+    attempt: that the run has been claimed for in the store; see ``nnlab.attempt``.
+    is_elsewhere: this is a copy; where the run was trained there is a tracker that mirrors it.
     """
 
     offset: int = 0
@@ -34,6 +36,8 @@ class Cursor:
     status: str = "RUNNING"
     problem: str | None = None
     is_doubtful: bool = False
+    attempt: str | None = None
+    is_elsewhere: bool = False
 
 
 def _path(directory: Path, store_key: str) -> Path:
@@ -47,7 +51,9 @@ def read(directory: Path, store_key: str) -> Cursor:
         is_ours = isinstance(cursor.mlflow_run_id, str) and _is_line_end(directory / journal.NAME, cursor.offset)
     except (FileNotFoundError, TypeError):
         return Cursor()
-    return cursor if is_ours else Cursor(problem=cursor.problem, is_doubtful=cursor.is_doubtful)
+    if is_ours:
+        return cursor
+    return Cursor(problem=cursor.problem, is_doubtful=cursor.is_doubtful, is_elsewhere=cursor.is_elsewhere)
 
 
 def write(directory: Path, store_key: str, cursor: Cursor) -> None:

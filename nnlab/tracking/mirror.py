@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import cast
@@ -17,10 +18,10 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException as MlflowException  # for those who call us
 
-from nnlab import journal, locks
+from nnlab import attempt, journal, locks
 from nnlab.errors import NnlabError
 from nnlab.journal import Event
-from nnlab.tracking import artifacts, creation, cursor, entities, store
+from nnlab.tracking import artifacts, attempts, creation, cursor, entities, store
 from nnlab.tracking.audit import audit
 from nnlab.tracking.batch import Batch
 from nnlab.tracking.cursor import Cursor
@@ -32,6 +33,7 @@ logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
 
 _MANY = 10_000  # points to send before reading on
 _REASON = "nnlab.reason"
+_SILENCE_SECONDS = 60.0  # without a word from trackers elsewhere before their runs are mirrored from here
 _LEVELS = 3  # that a job may lie below its sweep, as hydra.sweep.subdir says
 
 
@@ -55,6 +57,11 @@ class Mirror:
         self._failures: dict[Path, int] = {}  # that the server had when a run was first mirrored
         self._directories: dict[str, Path] = {}  # run id -> where it was first seen
         self._sent: dict[Path, set[str]] = {}  # artifacts of runs that have ended
+        self._foreign: dict[Path, dict[str, set[int]]] = {}  # metric -> steps that an earlier attempt has sent
+        self._parents: dict[str, str] = {}  # run id of a sweep that is recorded elsewhere -> MLflow's
+        self.is_follower = False
+        """Whether what others are at, or may be, is left to them; else somebody wants it now."""
+        self._heard = time.monotonic()  # of a tracker elsewhere that is at work
 
     def run(self, directory: Path, *, verify: bool = False) -> bool:
         """Mirror what a run's journal has by now.
@@ -89,7 +96,11 @@ class Mirror:
         first = self._directories.setdefault(header["run_id"], directory)
         if first != directory and (first / journal.NAME).is_file():  # the two would overwrite each other's end
             raise NnlabError(f"{directory} is a copy of {first}, as both have one run id: only the first is mirrored")
+        if self.is_follower and not is_alive and attempts.is_abandoned(directory):
+            return True
         at = replace(cursor.read(directory, self.key), problem=None)
+        if at.is_elsewhere and (is_settled := self._left_to_others(directory, header, at)) is not None:
+            return is_settled
         if self._patient is not None:
             self._failures.setdefault(directory, self._patient.failures)
         if verify:
@@ -210,9 +221,38 @@ class Mirror:
 
     def _send(self, directory: Path, at: Cursor, batch: Batch, offset: int) -> None:
         assert at.mlflow_run_id is not None  # noqa: S101 - set before anything is sent
+        if own := attempt.of(directory):
+            self._claim(directory, at, own)
+            batch.points = attempts.without(batch.points, self._foreign[directory])
         batch.send(self.client, at.mlflow_run_id, self.uri)
         at.offset = offset
         self._write(directory, at)
+
+    def _claim(self, directory: Path, at: Cursor, own: str) -> None:
+        """Make sure that it is this attempt at a run that goes on with it, and know what earlier ones have sent."""
+        assert at.mlflow_run_id is not None  # noqa: S101 - it has been found or created
+        if at.attempt != own:
+            attempts.claim(self.client, at.mlflow_run_id, own)
+            at.attempt = own
+            self._write(directory, at)
+            self._foreign.pop(directory, None)
+        attempts.check(self.client, at.mlflow_run_id, own)
+        if directory not in self._foreign:
+            self._foreign[directory] = attempts.foreign(self.client, at.mlflow_run_id, directory)
+
+    def _left_to_others(self, directory: Path, header: Event, at: Cursor) -> bool | None:
+        """Say whether the tracker where a run was trained has mirrored it; None if it is to be done here."""
+        record = journal.read(directory)
+        found = creation.find(self.client, self.outputs, self.uri, header)
+        if found is not None and (found.info.status, found.info.end_time) == (record.status, record.ended):
+            whole = journal.whole_lines(directory / journal.NAME)
+            self._write(directory, replace(at, offset=whole, mlflow_run_id=found.info.run_id, status=record.status))
+            self._heard = time.monotonic()
+            return True
+        if self.is_follower and time.monotonic() - self._heard < _SILENCE_SECONDS:
+            return False
+        at.is_elsewhere = False
+        return None
 
     def _remove_reason(self, run: Run) -> None:
         if _REASON in run.data.tags:  # it was killed once, and resumed
@@ -232,12 +272,19 @@ class Mirror:
 
     def _sweep(self, directory: Path, header: Event) -> str | None:
         """Return what the sweep that a run belongs to is in the store."""
-        for folder in directory.parents[:_LEVELS] if header["parent"] else ():
+        if not header["parent"]:
+            return None
+        for folder in directory.parents[:_LEVELS]:
             with contextlib.suppress(NnlabError):  # which will be said of that one
                 above = _header(folder) if (folder / journal.NAME).is_file() else None
                 if above is not None and above.get("run_id") == header["parent"]:
                     return self._mirrored(folder)
-        return None
+        if header["parent"] not in self._parents:  # recorded elsewhere
+            found = creation.sweep_of(self.client, self.outputs, self.uri, header)
+            if found is None:
+                return None
+            self._parents[header["parent"]] = found
+        return self._parents[header["parent"]]
 
     def _mirrored(self, directory: Path, *, verify: bool = False) -> str | None:
         """Return what the run of a directory is in the store, mirroring it first if need be."""

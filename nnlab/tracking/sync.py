@@ -118,6 +118,7 @@ def _follow(
             try:
                 with detaching.at_leisure():
                     mirror = _mirror(outputs, uri)
+                mirror.is_follower = True
                 detaching.leave_session()
                 detaching.set_priority(low=is_any_alive)  # which starts anew with a session
             except NnlabError as error:

@@ -46,11 +46,23 @@ _EARLIEST = (1980, 1, 1, 0, 0, 0)
 
 
 class Writer:
-    """Writes an archive into an empty file that can be read as well."""
+    """Writes an archive; a context manager.
+
+    Args:
+        file: empty, to be written and read.
+    """
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
         self._zip = zipfile.ZipFile(file, "w", allowZip64=True)
+
+    def __enter__(self) -> Writer:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._zip.fp = None  # or an unfinished one would be written to once more when it is collected
 
     def add(self, name: str, path: Path, progress: Progress) -> Sum:
         """Add a file, and return what it was found to be."""

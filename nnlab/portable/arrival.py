@@ -10,6 +10,7 @@ import hashlib
 import os
 import shutil
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Literal
@@ -111,7 +112,8 @@ def _targets(entries: list[RecordEntry], outputs: Path) -> dict[str, Path]:
 
 
 def _arrival(path: Path, entry: RecordEntry, target: Path, staged: Path) -> Arrival:
-    arrived = record.of(staged)
+    with _of_archive(path, entry, staged):
+        arrived = record.of(staged)
     told = (entry.run_id, entry.kind, entry.status)
     if arrived is None or (arrived.run_id, arrived.kind, arrived.status()) != told:
         raise NnlabError(one_line(f"{path}: the journal in {entry.place} is not of what the manifest says"))
@@ -126,7 +128,8 @@ def _arrival(path: Path, entry: RecordEntry, target: Path, staged: Path) -> Arri
         state = _compared(target / journal.NAME, staged / journal.NAME)
         if state == "extended":
             record.check_at_rest(target)
-            said = journal.replay(staged)
+            with _of_archive(path, entry, staged):
+                said = journal.replay(staged)
             wanted = {
                 name for name in _unlike(entry, target) if record.is_own(name, said) or not _is_there(target, name)
             }
@@ -138,6 +141,16 @@ def _arrival(path: Path, entry: RecordEntry, target: Path, staged: Path) -> Arri
     for name in wanted:
         _check_way(target, name)
     return Arrival(entry, arrived.header, state, target, staged, frozenset(wanted))
+
+
+@contextmanager
+def _of_archive(path: Path, entry: RecordEntry, staged: Path) -> Iterator[None]:
+    """Let what is wrong with a staged journal be said of the archive that it came in."""
+    try:
+        yield
+    except NnlabError as error:
+        shown = str(error).replace(str(staged), f"{path}: {entry.place}")
+        raise NnlabError(one_line(shown)) from error
 
 
 def _check_sweep(arrived: record.Record, target: Path) -> None:

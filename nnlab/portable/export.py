@@ -18,7 +18,7 @@ from nnlab.output import say
 from nnlab.portable import names
 from nnlab.portable.archive import Writer
 from nnlab.portable.display import Display
-from nnlab.portable.manifest import Manifest, RecordEntry
+from nnlab.portable.manifest import Manifest, RecordEntry, Sum
 from nnlab.portable.record import Record, check_at_rest
 from nnlab.portable.selection import select
 
@@ -90,28 +90,25 @@ def _write(
     """Write the archive, and return what is in it."""
     total = sum(path.stat().st_size for of_record in files.values() for path in of_record.values())
     temporary.unlink(missing_ok=True)
+    entries = []
     with naming(temporary), temporary.open("x+b") as file, Display("exporting", total) as display:
-        writer, entries = Writer(file), []
-        for place, each in records.items():
-            with _at_rest(each.directory):
-                sums = {
-                    name: writer.add(f"{place}/{name}", path, display.advance)
-                    for name, path in sorted(files[place].items())
-                }
-                entries.append(
-                    RecordEntry(
-                        place=place,
-                        kind=each.kind,
-                        run_id=each.run_id,
-                        name=one_line(str(each.header.get("name", ""))),
-                        status=each.status(),
-                        files=sums,
-                    )
-                )
-        writer.finish(Manifest(nnlab=importlib.metadata.version("nnlab"), records=entries))
+        with Writer(file) as writer:
+            for place, each in records.items():
+                with _at_rest(each.directory):
+                    sums = {
+                        name: writer.add(f"{place}/{name}", path, display.advance)
+                        for name, path in sorted(files[place].items())
+                    }
+                    entries.append(_entry(place, each, sums))
+            writer.finish(Manifest(nnlab=importlib.metadata.version("nnlab"), records=entries))
         file.flush()
         os.fsync(file.fileno())
     return entries
+
+
+def _entry(place: str, each: Record, sums: dict[str, Sum]) -> RecordEntry:
+    name = one_line(str(each.header.get("name", "")))
+    return RecordEntry(place=place, kind=each.kind, run_id=each.run_id, name=name, status=each.status(), files=sums)
 
 
 @contextlib.contextmanager

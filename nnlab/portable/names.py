@@ -10,7 +10,7 @@ from nnlab.errors import NnlabError
 
 _FOLDERS = ("runs", "sweeps")
 _HYDRA = ".hydra"
-_LONGEST = 1000  # characters of a name, folders and all
+_LONGEST, _SHOWN = 1000, 200  # characters of a name, folders and all
 
 
 def is_local(part: str) -> bool:
@@ -32,7 +32,7 @@ def check(names: Iterable[str]) -> None:
     files: set[str] = set()
     for name in names:
         if problem := _problem(name):
-            raise NnlabError(f"{name[:_LONGEST]!r} {problem}")
+            raise NnlabError(f"{name[:_SHOWN]!r} {problem}")
         if name in files:
             raise NnlabError(f"{name!r} is there twice")
         files.add(name)

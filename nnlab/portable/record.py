@@ -17,7 +17,7 @@ from nnlab.errors import NnlabError
 from nnlab.journal import Event
 from nnlab.portable import names
 
-_NOT_JOURNALLED = ("train.log", "history.csv", "updates.csv", "sweep.json", "multirun.yaml")
+_NOT_JOURNALLED = (journal.NAME, "train.log", "history.csv", "updates.csv", "sweep.json", "multirun.yaml")
 _NOT_JOURNALLED_FOLDERS = (".hydra", journal.DAMAGED)
 
 

@@ -23,6 +23,7 @@ _EPILOG = """examples:
   nnlab resume outputs/sweeps/DIR                            go on where a sweep was stopped
   nnlab compare                                              mean and spread over seeds
   nnlab reproduce all --quick                                re-earn the published figures
+  nnlab export outputs/sweeps/DIR -o sweep.zip               take it to another machine: `nnlab import sweep.zip`
   nnlab ui                                                   look at the runs in MLflow
   nnlab doctor                                               what is wrong here, and what to do
 """
@@ -126,6 +127,15 @@ def _parser() -> argparse.ArgumentParser:
     )
     reproduce.set_defaults(function=_reproduce)
 
+    export = verbs.add_parser("export", help="write runs and sweeps into one file, to be taken to another machine")
+    export.add_argument("what", nargs="+", metavar="WHAT", help="directories of runs or sweeps, or ids of runs")
+    export.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help="to be made: NAME.zip")
+    export.set_defaults(function=_export)
+
+    arrive = verbs.add_parser("import", help="bring such a file's runs into the outputs root and into MLflow")
+    arrive.add_argument("file", type=Path, metavar="FILE", help="that `nnlab export` has made")
+    arrive.set_defaults(function=_import)
+
     ui = verbs.add_parser("ui", help="open MLflow's UI on the runs")
     ui.add_argument("--port", type=int, help="default: the next free one from 5000")
     ui.add_argument("--no-browser", action="store_true", help="only print the URL")
@@ -218,6 +228,18 @@ def _reproduce(options: argparse.Namespace) -> int:
         json_file=options.json,
         markdown_file=options.markdown,
     )
+
+
+def _export(options: argparse.Namespace) -> int:
+    from nnlab.portable.export import export
+
+    return export(options.what, options.output)
+
+
+def _import(options: argparse.Namespace) -> int:
+    from nnlab.portable.importing import bring_in
+
+    return bring_in(options.file)
 
 
 def _ui(options: argparse.Namespace) -> int:

@@ -30,7 +30,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, BinaryIO, Literal
 
 from nnlab import journal_lines, locks
 from nnlab.clock import Clock
@@ -43,6 +43,7 @@ from nnlab.journal_lines import whole_lines as whole_lines
 NAME = "journal.jsonl"
 DIED = "the process died without closing the run"
 
+_PIECE = 1 << 20  # bytes of a journal that are copied at a time
 _RESERVE, _RESERVED = ".reserve", 4096  # a file beside the journal, bytes: given back to a full disk for the status
 
 Status = Literal["RUNNING", "FINISHED", "FAILED", "KILLED"]
@@ -103,6 +104,19 @@ class Journal:
         with self._turn:
             line = f'{{"type":"metrics","timestamp":{self._clock.now()},"step":{int(step)},"metrics":{{{numbers}}}}}\n'
             self._write(line.encode())
+
+    def extend(self, longer: BinaryIO) -> None:
+        """Append, byte for byte, what a longer copy of this journal still has.
+
+        Args:
+            longer: that copy, at the place where this journal ends.
+
+        Raises:
+            OSError: the file system refuses.
+        """
+        with self._turn:
+            while piece := longer.read(_PIECE):
+                self._write(piece)
 
     def close(self, status: Status, reason: str | None = None) -> None:
         """Append the status and let go of the lock."""

@@ -21,13 +21,16 @@ def say_where(is_tracked: bool = True) -> None:
     say(f"store    {store.shown(store.uri(outputs)) if is_tracked else 'none (tracking=none)'}")
 
 
-def wait_until_mirrored(is_tracked: bool, directories: Sequence[Path], seconds: float) -> None:
+def wait_until_mirrored(
+    is_tracked: bool, directories: Sequence[Path], seconds: float, since: str = "the end of training"
+) -> None:
     """Wait until runs are in MLflow, and say how to look at them, or what is in the way.
 
     Args:
         is_tracked: whether they are to be mirrored at all.
         directories: of the runs.
         seconds: to wait at most since something has come forward.
+        since: what has just been done.
     """
     if not is_tracked:
         return
@@ -40,7 +43,7 @@ def wait_until_mirrored(is_tracked: bool, directories: Sequence[Path], seconds: 
         say("interrupted: all is recorded, and the tracker goes on bringing it into MLflow")
         raise
     if is_mirrored:
-        say(f"mirrored into MLflow, {time.monotonic() - started:.1f} s after the end of training")
+        say(f"mirrored into MLflow, {time.monotonic() - started:.1f} s after {since}")
         say("look at it with: nnlab ui")
         return
     key = store.key(store.uri(outputs))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from pathlib import Path
+from typing import BinaryIO
 
 from nnlab.errors import NnlabError
 
@@ -41,20 +42,37 @@ def read(path: Path, limit: int) -> bytes:
     Raises:
         NnlabError: as for ``size``, it can't be read, or it has more bytes than that.
     """
+    try:
+        with opened(path) as file:
+            size = os.fstat(file.fileno()).st_size
+            if size > limit:
+                raise NnlabError(f"{path} has {size:,} bytes; more than {limit:,} are not read")
+            data = file.read(size + 1)
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    if len(data) > size:
+        raise NnlabError(f"{path} grows while it is read: nothing of it is used")
+    return data
+
+
+def opened(path: Path) -> BinaryIO:
+    """Open a regular file for reading, without waiting for anybody.
+
+    Raises:
+        NnlabError: as for ``size``, or it can't be read.
+    """
     size(path)  # to open a device may set it in motion, so that is looked at first
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
     try:
-        with open(os.open(path, flags), "rb") as file:  # noqa: PTH123 - Path.open takes no flags
-            status = os.fstat(file.fileno())
-            _check(path, status)
-            if status.st_size > limit:
-                raise NnlabError(f"{path} has {status.st_size:,} bytes; more than {limit:,} are not read")
-            data = file.read(status.st_size + 1)
+        file = open(os.open(path, flags), "rb")  # noqa: PTH123, SIM115 - Path.open takes no flags
     except OSError as error:
         raise _unreadable(path, error) from error
-    if len(data) > status.st_size:
-        raise NnlabError(f"{path} grows while it is read: nothing of it is used")
-    return data
+    try:
+        _check(path, os.fstat(file.fileno()))
+    except BaseException:
+        file.close()
+        raise
+    return file
 
 
 def _check(path: Path, status: os.stat_result) -> None:

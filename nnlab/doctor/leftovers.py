@@ -10,6 +10,7 @@ from pathlib import Path
 from nnlab import locks
 from nnlab.doctor.records import glances
 from nnlab.doctor.remark import Remark, count, some, trouble
+from nnlab.portable import staging
 from nnlab.tracking import follower, store
 
 _OLD_SECONDS = 600.0  # what is younger may be somebody's work of this moment
@@ -37,6 +38,8 @@ def trackers(outputs: Path) -> Iterator[Remark]:
 def files(outputs: Path) -> Iterator[Remark]:
     """Check for files that only killed processes leave."""
     found = [path for pattern in _IN_ROOT for path in outputs.glob(pattern)]
+    if not staging.is_at_work(outputs):
+        found += outputs.glob(staging.NAME)
     for glance in glances(outputs):
         if not glance.is_alive:
             patterns = _IN_SWEEP if glance.is_sweep else _IN_RUN

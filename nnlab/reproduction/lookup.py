@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import math
-import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from nnlab import journal, paths
-from nnlab.errors import NnlabError
+from nnlab import paths
 from nnlab.one_line import one_line
 from nnlab.reproduction import circumstances
 from nnlab.reproduction.past import Past, Steps, commit_of, divided, is_summary, manifests_in, of_directory, readable
-from nnlab.tracking import cursor, runs, store
+from nnlab.tracking import runs, store
 
-_ID = re.compile("[0-9a-f]{32}")
 _LARGEST = 1.7e308  # MLflow keeps an infinity as more than that, for it has none
 
 
@@ -30,26 +26,9 @@ def find(what: str, folder: Path) -> Past:
     Raises:
         NnlabError: there is no such run, it has not ended, or its record is not enough to do it again.
     """
-    path = Path(what).expanduser()
-    if path.exists():
-        return of_directory(path.resolve())
-    if not _ID.fullmatch(what):
-        raise NnlabError(f"{what}: there is no such run directory, and a run's id has 32 hex digits")
     outputs = paths.outputs_dir()
-    local = _local(what, outputs)
+    local = runs.named(what, outputs)
     return of_directory(local) if local else _of_store(what, outputs, folder)
-
-
-def _local(run_id: str, outputs: Path) -> Path | None:
-    key = store.key(store.uri(outputs))
-    for directory in runs.find(outputs):
-        if cursor.read(directory, key).mlflow_run_id == run_id:
-            return directory
-        with contextlib.suppress(NnlabError):  # a damaged journal, of another run perhaps
-            header = next((event for event, _ in journal.read_events(directory / journal.NAME)), {})
-            if header.get("run_id") == run_id:
-                return directory
-    return None
 
 
 def _of_store(what: str, outputs: Path, folder: Path) -> Past:

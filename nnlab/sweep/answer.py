@@ -10,16 +10,16 @@ import pandas as pd
 from nnlab import comparison, figures, findings, frames, index, tables
 from nnlab.errors import naming
 from nnlab.journal import NAME, Journal
-from nnlab.sweep import pictures
+from nnlab.sweep import frozen, pictures
 from nnlab.tracking.limits import MAX_TAG
 
 
 def conclude(directory: Path, children: Sequence[Path], journal: Journal, swept: Sequence[str]) -> pd.DataFrame | None:
     """Write and journal ``compare.csv``, ``compare.md`` and ``plots/``, and tag the sweep with what it found.
 
-    Tags: ``nnlab.best_child`` (run id), ``nnlab.best_child_directory``, ``nnlab.best_child_by`` (the metric that chose
-    it, on the validation part, never on test), ``nnlab.finding`` (the sentence), ``nnlab.table`` (Markdown). Without a
-    finished run there is nothing to write.
+    Tags: ``nnlab.best_child`` (run id), ``nnlab.best_child_directory`` (seen from the sweep's),
+    ``nnlab.best_child_by`` (the metric that chose it, on the validation part, never on test), ``nnlab.finding`` (the
+    sentence), ``nnlab.table`` (Markdown). Without a finished run there is nothing to write.
 
     Args:
         directory: of the sweep.
@@ -43,7 +43,7 @@ def conclude(directory: Path, children: Sequence[Path], journal: Journal, swept:
         journal.write("artifact", path=file)
     tags = {
         "nnlab.best_child": entry.run["run_id"],
-        "nnlab.best_child_directory": str(best),
+        "nnlab.best_child_directory": frozen.relative(best, directory),
         "nnlab.best_child_by": chosen_by,
         "nnlab.finding": words,
         "nnlab.table": _cut(table),

@@ -116,8 +116,8 @@ def _places(directory: Path, key: str) -> list[Path]:
     return [_absolute(path, directory) for path in found if isinstance(path, str) and path.isprintable()]
 
 
-def _relative(path: Path, root: Path) -> str:
-    """Return a path as it is from a sweep's directory, for both may be moved together."""
+def relative(path: Path, root: Path) -> str:
+    """Return a path as it is seen from a sweep's directory, for both may be moved together."""
     try:
         return Path(os.path.relpath(path, root)).as_posix()
     except ValueError:  # on another drive of Windows
@@ -134,11 +134,11 @@ def _entry(each: Planned, root: Path, position: dict[int, int]) -> JobEntry:
         number=each.number,
         name=each.name,
         overrides=list(each.overrides),
-        directory=_relative(job.directory, root) if job else None,
+        directory=relative(job.directory, root) if job else None,
         choices=job.choices if job else {},
         config=job.config.to_dict() if job else None,
         problem=each.problem,
-        stands=None if each.stands is None else _relative(each.stands, root),
+        stands=None if each.stands is None else relative(each.stands, root),
         data_hash=each.data_hash,
         hydra=position[id(composed.hydra)] if composed else None,
         raw=dict(composed.raw) if composed else {},

@@ -60,7 +60,7 @@ def test_the_best_child_is_chosen_on_validation_and_never_on_test(tmp_path: Path
     sweep = tmp_path / "sweep"
     tags = concluded(sweep, two_settings(sweep), "activation", "seed").tags
     assert tags["nnlab.best_child"] == "id-4"
-    assert tags["nnlab.best_child_directory"] == str(sweep / "4")
+    assert tags["nnlab.best_child_directory"] == "4"
     assert tags["nnlab.best_child_by"] == "final/val_accuracy"
 
 
@@ -125,7 +125,10 @@ def test_trained_runs_in_the_plane_get_their_decision_boundaries(tmp_path: Path)
     assert "plots/decision_boundaries.png" in record.artifacts
     table = frames.frame(children)
     best = table["final/val_accuracy"].max()
-    assert record.tags["nnlab.best_child_directory"] in table["directory"][table["final/val_accuracy"] == best].tolist()
+    assert (
+        str(sweep / record.tags["nnlab.best_child_directory"])
+        in table["directory"][table["final/val_accuracy"] == best].tolist()
+    )
 
 
 def test_a_network_that_cannot_be_loaded_is_named_where_its_boundary_would_be(tmp_path: Path) -> None:

@@ -8,7 +8,6 @@ they are told: each time it says the same.
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Mapping, Sequence
 
 import optuna
@@ -31,9 +30,8 @@ class Contest:
     """
 
     def __init__(self, settings: Settings, earlier: Sequence[FrozenTrial], runs: Sequence[int]) -> None:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            self._study = optuna.create_study(direction=settings.way, pruner=pruner(settings))
+        optuna.logging.set_verbosity(optuna.logging.ERROR)  # it would announce each study
+        self._study = optuna.create_study(direction=settings.way, pruner=pruner(settings))
         self._study.add_trials(earlier)
         self._trials = [self._study.ask() for _ in runs]
         self._last = [[math.nan] * each for each in runs]  # of each run

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import optuna
 from rich.markup import escape
 from rich.table import Table
@@ -41,13 +43,14 @@ def print_trials(headings: list[str], rows: list[list[str]], left_out: int) -> N
         rows: their cells.
         left_out: how many trials more there are.
     """
-    table = Table()
-    for heading in headings:
-        is_text = heading in ("state", "reason") or not any(_is_number(row[headings.index(heading)]) for row in rows)
-        table.add_column(escape(heading), justify="left" if is_text else "right", overflow="fold")
+    table, used = Table(), [at for at in range(len(headings)) if any(row[at] for row in rows)]
+    for at in used:
+        justify: Literal["left", "right"] = "right" if any(_is_number(row[at]) for row in rows) else "left"
+        table.add_column(escape(headings[at]), justify=justify, overflow="fold")
     for row in rows:
-        style = _STYLES.get(row[1], "")
-        table.add_row(row[0], f"[{style}]{row[1]}[/]" if style else row[1], *map(escape, row[2:]))
+        state = f"[{_STYLES[row[1]]}]{row[1]}[/]"
+        cells = [row[0], state, *map(escape, row[2:])]
+        table.add_row(*(cells[at] for at in used))
     console().print(table)
     if left_out:
         say(f"... and {left_out} more trials: trials.csv")

@@ -124,10 +124,10 @@ class RecordedTraining:
         return {each.directory: float(of_stack[replica]) for replica, each in self.recorders.items()} | failed
 
     def _prune(self, reasons: Mapping[Path, str]) -> None:
-        """Close the runs that the judge ends; those that have come to their end by themselves have no more to lose."""
+        """Close the runs that the judge ends, with what is on the disk of them; those that have ended stand."""
         for replica, recorder in list(self.recorders.items()):
             reason = reasons.get(recorder.directory)
-            if reason is not None and self._guarded(replica, recorder.checkpoints.save_best):
+            if reason is not None:
                 self._close(replica, "KILLED", reason, tags={PRUNED: str(recorder.last_epoch)})
 
     def _record_failure(self, recorder: Recorder, result: EpochResult, replica: int) -> None:

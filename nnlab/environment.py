@@ -22,6 +22,8 @@ from threadpoolctl import threadpool_info, threadpool_limits
 from nnlab import checkout
 from nnlab.hashing import code_version
 
+_PASSWORD = re.compile(r"(://[^/?#@\s:]*:|[?&]\w*password=)[^@&\s]+(@|&|$)", re.IGNORECASE)
+
 
 def git_tags() -> dict[str, str]:
     """Return the git commit and dirty flag as MLflow tags; outside a git repository, or without git, none."""
@@ -64,8 +66,13 @@ def facts() -> dict[str, Any]:
         "code_version": code_version(),
         "git_commit": state and state.commit,
         "git_dirty": state and state.dirty,
-        "command": shlex.join(["nnlab" if program == "__main__.py" else program, *sys.argv[1:]]),
+        "command": shlex.join(["nnlab" if program == "__main__.py" else program, *map(without_password, sys.argv[1:])]),
     }
+
+
+def without_password(text: str) -> str:
+    """Return text with the passwords of the URLs in it hidden."""
+    return _PASSWORD.sub(lambda found: f"{found[1]}***{found[2]}", text)
 
 
 @functools.cache

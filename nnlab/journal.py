@@ -42,6 +42,8 @@ from nnlab.journal_lines import whole_lines as whole_lines
 
 NAME = "journal.jsonl"
 DIED = "the process died without closing the run"
+PRUNED = "nnlab.pruned"
+"""Tag of a run that a search ended before its time: after which epoch. Its status is KILLED."""
 
 _PIECE = 1 << 20  # bytes of a journal that are copied at a time
 _RESERVE, _RESERVED = ".reserve", 4096  # a file beside the journal, bytes: given back to a full disk for the status
@@ -118,9 +120,10 @@ class Journal:
             while piece := longer.read(_PIECE):
                 self._write(piece)
 
-    def close(self, status: Status, reason: str | None = None) -> None:
-        """Append the status and let go of the lock."""
-        self.close_with(self.event("status", status=status, reason=reason))
+    def close(self, status: Status, reason: str | None = None, tags: Mapping[str, str] | None = None) -> None:
+        """Append the status, with last tags before it, and let go of the lock."""
+        last = [self.event("tags", tags=dict(tags))] if tags else []
+        self.close_with(*last, self.event("status", status=status, reason=reason))
 
     def close_with(self, *events: Event) -> None:
         """Append lines, the last of them the status, in a single write, and let go of the lock.
@@ -225,6 +228,11 @@ class Record:
     status: Status = "RUNNING"
     reason: str | None = None
     ended: int = 0
+
+    @property
+    def is_pruned(self) -> bool:
+        """Whether a search ended it: it is neither finished nor to be gone on with."""
+        return self.status == "KILLED" and PRUNED in self.tags
 
     @property
     def metrics(self) -> dict[str, float]:

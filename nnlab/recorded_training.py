@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import functools
+import math
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +15,8 @@ from numpy.typing import NDArray
 from nnlab import pictures, snapshot
 from nnlab.build import Stack, build
 from nnlab.errors import describe
-from nnlab.journal import Status
+from nnlab.journal import PRUNED, Status
+from nnlab.judge import Judge
 from nnlab.recorder import Recorder
 from nnlab.training import EpochResult, evaluate, nonfinite, train
 from nnlab.watcher import Outcome, Watcher
@@ -36,6 +39,7 @@ class RecordedTraining:
         recorders: one a replica.
         watcher: is told.
         after: epoch and update that the runs are gone on from; None from the beginning.
+        judge: may end runs before their time.
     """
 
     def __init__(
@@ -44,8 +48,9 @@ class RecordedTraining:
         recorders: Sequence[Recorder],
         watcher: Watcher | None,
         after: tuple[int, int] | None = None,
+        judge: Judge | None = None,
     ) -> None:
-        self.stack, self.watcher, self.after = stack, watcher, after
+        self.stack, self.watcher, self.after, self.judge = stack, watcher, after, judge
         self.recorders = dict(enumerate(recorders))
         """Replica -> the recorder of a run that has not ended."""
         self.outcomes: dict[Recorder, Outcome] = {}
@@ -53,6 +58,8 @@ class RecordedTraining:
 
     def train(self) -> None:
         """Train until every run has an outcome."""
+        if self.judge:
+            self.judge.begin([each.directory for each in self.recorders.values()], self.after and self.after[0])
         if self.after is not None:  # perhaps killed while it was being closed, with nothing left to train
             early = self.stack.early_stopping
             stopped = {r: early.reason(r) for r in np.flatnonzero(early.has_ended).tolist()} if early else {}
@@ -86,6 +93,7 @@ class RecordedTraining:
     def _epoch(self, result: EpochResult) -> None:
         is_auto_due = time.monotonic() - self._last_checkpoint > AUTO_SECONDS
         runs = len(self.recorders)
+        values = self._judged(result)
         ends = []
         for replica, recorder in list(self.recorders.items()):
             if replica in result.failed:
@@ -103,6 +111,24 @@ class RecordedTraining:
         if self.watcher:
             self.watcher.epoch(result, self.stack.plan.epochs, runs)
         self._end(ends, result.stopped)
+        if self.judge and values:
+            self._prune(self.judge.epoch(result.epoch, values))
+
+    def _judged(self, result: EpochResult) -> dict[Path, float]:
+        """Return what the judge looks at, of each run in training; failures alone where nothing is evaluated."""
+        if self.judge is None:
+            return {}
+        failed = {self.recorders[replica].directory: math.nan for replica in result.failed if replica in self.recorders}
+        if (of_stack := result.metrics.get(self.judge.metric)) is None:
+            return failed
+        return {each.directory: float(of_stack[replica]) for replica, each in self.recorders.items()} | failed
+
+    def _prune(self, reasons: Mapping[Path, str]) -> None:
+        """Close the runs that the judge ends, with what is on the disk of them; those that have ended stand."""
+        for replica, recorder in list(self.recorders.items()):
+            reason = reasons.get(recorder.directory)
+            if reason is not None:
+                self._close(replica, "KILLED", reason, tags={PRUNED: str(recorder.last_epoch)})
 
     def _record_failure(self, recorder: Recorder, result: EpochResult, replica: int) -> None:
         """Record the epoch in which a run became NaN or Inf, and what it was before."""
@@ -160,10 +186,17 @@ class RecordedTraining:
             return False
         return True
 
-    def _close(self, replica: int, status: Status, reason: str | None, details: str | None = None) -> None:
+    def _close(
+        self,
+        replica: int,
+        status: Status,
+        reason: str | None,
+        details: str | None = None,
+        tags: Mapping[str, str] | None = None,
+    ) -> None:
         recorder = self.recorders.pop(replica)
         # A stopped run's reason is for the terminal: it has come to its end.
-        recorded = recorder.close(status, reason if status == "FAILED" else None, details)
+        recorded = recorder.close(status, None if status == "FINISHED" else reason, details, tags)
         outcome = self.outcomes[recorder] = recorded if recorded.status == "FAILED" else Outcome(status, reason)
         if self.watcher:
             self.watcher.ended(recorder.directory, outcome, self._budget(replica) - recorder.last_epoch)

@@ -193,13 +193,20 @@ class Recorder:
         with naming(path), path.open("a", encoding="utf-8") as file:
             file.write(f"{datetime.now():%Y-%m-%d %H:%M:%S} {message}\n")
 
-    def close(self, status: Status, reason: str | None = None, details: str | None = None) -> Outcome:
+    def close(
+        self,
+        status: Status,
+        reason: str | None = None,
+        details: str | None = None,
+        tags: Mapping[str, str] | None = None,
+    ) -> Outcome:
         """Close the run, whatever the file system says.
 
         Args:
             status: to be recorded.
             reason: likewise.
             details: for its log.
+            tags: last ones, name -> text.
 
         Returns:
             how it ended: FAILED, if anything could not be recorded.
@@ -218,7 +225,7 @@ class Recorder:
             if status == "FINISHED":
                 status, reason = "FAILED", describe(error)
         try:
-            self.journal.close(status, reason)
+            self.journal.close(status, reason, tags)
         except OSError as error:
             problem = f"its end could not be recorded ({describe(error)})"
             return Outcome("FAILED", f"{reason}; {problem}" if reason else problem)

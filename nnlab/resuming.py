@@ -63,6 +63,13 @@ def starts(directories: Sequence[Path], keys: Sequence[str]) -> list[Path | None
     return [found.get(epoch) for found, epoch in zip(usable, chosen, strict=True)]
 
 
+def together(directories: Sequence[Path]) -> list[Path | None]:
+    """Return the checkpoints of the last epoch that all of some runs have one of: they are gone on with as a stack."""
+    usable = [{_epoch(folder): folder for folder in _usable(directory)} for directory in directories]
+    epoch = max(set.intersection(*map(set, usable)), default=None) if usable else None
+    return [None if epoch is None else found[epoch] for found in usable]
+
+
 def _usable(directory: Path) -> Iterator[Path]:
     """Yield the checkpoints that a run can be gone on from, the newest first."""
     root = directory / _FOLDER
@@ -214,7 +221,7 @@ def check_unused(directory: Path) -> None:
 
 
 def is_unfinished(directory: Path) -> bool:
-    """Say whether a directory holds a run that has not come to its end, or nothing yet.
+    """Say whether a directory holds a run that has not come to its end, be it that of its pruning, or nothing yet.
 
     Raises:
         NnlabError: it is being trained, or its journal is damaged.
@@ -224,4 +231,4 @@ def is_unfinished(directory: Path) -> bool:
     record = journal.read(directory)
     if record.status == "RUNNING":
         raise NnlabError(f"{directory} is being trained by another process: wait until it has ended, or end it")
-    return record.status != "FINISHED"
+    return record.status != "FINISHED" and not record.is_pruned

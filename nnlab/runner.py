@@ -9,11 +9,12 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
-from nnlab import closing, environment, memory, paths, resuming, snapshot
+from nnlab import closing, environment, journal, memory, paths, resuming, snapshot
 from nnlab.build import Stack, build, stack_key
 from nnlab.compose import Job
 from nnlab.errors import NnlabError, describe
 from nnlab.journal import NAME
+from nnlab.judge import Judge
 from nnlab.recorded_training import RecordedTraining
 from nnlab.recorder import Recorder
 from nnlab.run_header import header, identity
@@ -45,6 +46,7 @@ class _Circumstances(NamedTuple):
     watcher: Watcher | None
     resume: bool
     writer: Executor
+    judge: Judge | None
 
 
 def check(job: Job) -> None:
@@ -76,6 +78,7 @@ def run(
     threads: int | None = None,
     max_stack: int | None = None,
     resume: bool = False,
+    judge: Judge | None = None,
 ) -> list[Outcome]:
     """Train some jobs, each with a directory and a record of its own; a lone run is a stack of one.
 
@@ -92,6 +95,7 @@ def run(
         threads: BLAS threads of the jobs whose config leaves them open; None for as many as BLAS takes by itself.
         max_stack: runs in a stack at most; None for no other limit.
         resume: go on with the runs that the directories hold, from their last checkpoints; finished ones stand.
+        judge: may end runs before their time; it sees those of a stack, so that these are not cut apart then.
 
     Returns:
         one outcome a job: FINISHED, or FAILED if its numbers became NaN or Inf, or anything else went wrong.
@@ -105,13 +109,16 @@ def run(
     names = names or [default_name(job) for job in jobs]
     for place, (job, directory, name) in enumerate(zip(jobs, directories, names, strict=True)):
         if resume and not resuming.is_unfinished(directory):
-            outcomes[place] = Outcome("FINISHED")
+            ended = journal.replay(directory)
+            outcomes[place] = Outcome(ended.status, ended.reason)
             continue
         if not resume:
             resuming.check_unused(directory)
         waiting.append(_Run(place, job, directory, name, None))
     if resume:
-        found = resuming.starts([each.directory for each in waiting], [stack_key(each.job.config) for each in waiting])
+        there = [each.directory for each in waiting]
+        keys = [stack_key(each.job.config) for each in waiting]
+        found = resuming.starts(there, keys) if judge is None else resuming.together(there)
         waiting = [each._replace(start=start) for each, start in zip(waiting, found, strict=True)]
     groups: dict[tuple[str, int | None], list[_Run]] = {}
     for each in waiting:
@@ -119,8 +126,8 @@ def run(
     with interruptible(), ThreadPoolExecutor(1, "checkpoints") as writer:
         for group in groups.values():
             with environment.blas_threads(group[0].job.config.training.blas_threads or threads) as used:
-                of_all = _Circumstances(parent, tags or {}, used, progress, resume, writer)
-                for stack in _cut(group, max_stack):
+                of_all = _Circumstances(parent, tags or {}, used, progress, resume, writer, judge)
+                for stack in _cut(group, max_stack) if judge is None else [group]:
                     outcomes |= _run_stack(stack, of_all)
     return [outcomes[place] for place in range(len(jobs))]
 
@@ -149,7 +156,7 @@ def _run_stack(runs: Sequence[_Run], of_all: _Circumstances) -> dict[int, Outcom
                 snapshot.restore(stack, replica, start)
         _track(runs, recorders.values())
         after = (starts[0].epoch, int(starts[0].manifest["step"])) if starts[0] else None
-        training = RecordedTraining(stack, list(recorders.values()), of_all.watcher, after)
+        training = RecordedTraining(stack, list(recorders.values()), of_all.watcher, after, of_all.judge)
         training.train()
         return {place: training.outcomes[recorder] for place, recorder in recorders.items()}
     except BaseException as error:

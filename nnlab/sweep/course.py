@@ -19,14 +19,17 @@ from nnlab.sweep.parent import open_parent
 from nnlab.sweep.plan import Sweep
 from nnlab.tracking.limits import MAX_TAG
 
+Conclude = Callable[[Sweep, dict[int, Entry], Journal], str | None]
+
 
 @interruptible()
-def run(sweep: Sweep, train: Callable[[str], object]) -> None:
+def run(sweep: Sweep, train: Callable[[str], Sweep | None], conclude: Conclude | None = None) -> None:
     """Let a sweep's jobs be trained, conclude from them, close its record, and wait until all is in MLflow.
 
     Args:
         sweep: as it is frozen.
-        train: trains what is missing of it; takes the run id of the parent.
+        train: trains what is missing of it; takes the run id of the parent, and returns the sweep if it has grown.
+        conclude: says what it comes to, and returns why it failed, if it did.
 
     Raises:
         NnlabError: some jobs failed, which has been told then; or another process is at the sweep.
@@ -34,9 +37,9 @@ def run(sweep: Sweep, train: Callable[[str], object]) -> None:
     """
     parent = _open(sweep)
     try:
-        train(journal.read(sweep.directory).run["run_id"])
+        sweep = train(journal.read(sweep.directory).run["run_id"]) or sweep
         found = entries(sweep)
-        reason = _conclude(sweep, found, parent)
+        reason = (conclude or _conclude)(sweep, found, parent)
     except BaseException as error:
         if isinstance(error, KeyboardInterrupt):
             parent.close("KILLED", "interrupted")
@@ -47,7 +50,8 @@ def run(sweep: Sweep, train: Callable[[str], object]) -> None:
     parent.close("FAILED" if reason else "FINISHED", reason)
     wait(sweep, found)
     if reason:
-        raise NnlabError(f"{reason}; the others are recorded in {sweep.directory}", exit_code=1)
+        which = "the others are" if conclude is None else "all is"
+        raise NnlabError(f"{reason}; {which} recorded in {sweep.directory}", exit_code=1)
 
 
 def wait(sweep: Sweep, found: Mapping[int, Entry]) -> None:
@@ -97,12 +101,17 @@ def _open(sweep: Sweep) -> Journal:
     }
     if stand:
         asked["sweep.finished_before"] = len(stand)
-    jobs = len(sweep.planned)
+    jobs, what = len(sweep.planned), " x ".join(sweep.swept) or "sweep"
+    name = f"{what}: {jobs} runs"
+    if (search := sweep.search) is not None:
+        jobs, name = search.settings.n_trials * search.settings.seeds, f"{what}: {search.settings.n_trials} trials"
+        asked |= {f"search.{key}": value for key, value in search.settings.model_dump().items()}
+        asked |= {"sweep.jobs": jobs, "search.space": " ".join(search.space)}
     return open_parent(
         sweep.directory,
         config(sweep),
         kind="sweep",
-        name=f"{' x '.join(sweep.swept) or 'sweep'}: {jobs} runs",
+        name=name,
         overrides=sweep.given,
         swept=sweep.swept,
         jobs=jobs,
@@ -125,4 +134,5 @@ def _referred(stand: dict[int, Path]) -> str:
 
 def config(sweep: Sweep) -> Config:
     """Return the config of its first job that can run, which says how the sweep is tracked."""
-    return next(each.job.config for each in sweep.planned if each.job is not None)
+    jobs = sweep.planned if sweep.search is None else sweep.search.bases
+    return next(each.job.config for each in jobs if each.job is not None)

@@ -19,7 +19,8 @@ from nnlab.one_line import one_line
 from nnlab.saved_config import check_config
 from nnlab.sweep import plan_file
 from nnlab.sweep.plan import Composed, Planned, Sweep
-from nnlab.sweep.plan_file import NAME, HydraEntry, JobEntry, PlanFile
+from nnlab.sweep.plan_file import NAME, HydraEntry, JobEntry, PlanFile, SearchEntry, TrialEntry
+from nnlab.sweep.trials import Search, Trial
 
 _Check = Callable[[dict[str, Any], str], Config]
 
@@ -31,7 +32,8 @@ def freeze(sweep: Sweep) -> None:
         NnlabError: it has too many jobs.
         OSError: the file system refuses.
     """
-    hydra = {id(each.composed.hydra): each.composed.hydra for each in sweep.planned if each.composed}
+    search, jobs = sweep.search, (*sweep.planned, *(sweep.search.bases if sweep.search else ()))
+    hydra = {id(each.composed.hydra): each.composed.hydra for each in jobs if each.composed}
     position = {key: number for number, key in enumerate(hydra)}
     file = PlanFile(
         version=1,
@@ -41,6 +43,18 @@ def freeze(sweep: Sweep) -> None:
         launcher=dict(sweep.launcher),
         hydra=[HydraEntry(**settings) for settings in hydra.values()],
         jobs=[_entry(each, sweep.directory, position) for each in sweep.planned],
+        search=None
+        if search is None
+        else SearchEntry(
+            settings=search.settings,
+            space=list(search.space),
+            groups=list(search.groups),
+            bases=[_entry(each, sweep.directory, position) for each in search.bases],
+            trials=[
+                TrialEntry(number=each.number, seen=each.seen, params=dict(each.params), runs=list(each.runs))
+                for each in search.trials
+            ],
+        ),
     )
     plan_file.write(sweep.directory / NAME, file)
 
@@ -60,12 +74,12 @@ def thaw(directory: Path, trusted: Collection[str] = ()) -> Sweep:
         if not text.isprintable():
             raise NnlabError(one_line(f"{where}: {place}: {text!r} holds control characters"))
     root = directory.resolve()
-    for each in file.jobs:
+    for each in file.entries():
         record = None if each.hydra is None else file.hydra[each.hydra].output_subdir
         for path in (each.directory, f"{each.directory}/{record}"):
             if path is not None and not (root / path).resolve().is_relative_to(root):
                 raise NnlabError(one_line(f"{where}: job {each.number} is to write to {path}, outside of the sweep"))
-    if all(each.problem is not None for each in file.jobs):
+    if file.search is None and all(each.problem is not None for each in file.jobs):
         raise NnlabError(f"{where} has no job that can run")
     return _sweep(directory, file, lambda node, place: check_config(node, f"{where}: {place}", trusted))
 
@@ -149,7 +163,13 @@ def _entry(each: Planned, root: Path, position: dict[int, int]) -> JobEntry:
 def _sweep(directory: Path, file: PlanFile, check: _Check) -> Sweep:
     hydra = [settings.model_dump() for settings in file.hydra]
     planned = tuple(_planned(directory, hydra, each, check) for each in file.jobs)
-    return Sweep(directory, tuple(file.given), tuple(file.swept), file.launcher, planned, file.code_version)
+    search = None
+    if file.search is not None:
+        trials = (Trial(each.number, each.seen, each.params, tuple(each.runs)) for each in file.search.trials)
+        bases = tuple(_planned(directory, hydra, each, check) for each in file.search.bases)
+        space, groups = tuple(file.search.space), tuple(file.search.groups)
+        search = Search(file.search.settings, space, groups, bases, tuple(trials))
+    return Sweep(directory, tuple(file.given), tuple(file.swept), file.launcher, planned, search, file.code_version)
 
 
 def _planned(directory: Path, hydra: Sequence[dict[str, Any]], each: JobEntry, check: _Check) -> Planned:

@@ -20,6 +20,7 @@ from nnlab.errors import NnlabError
 from nnlab.explanation import explain
 from nnlab.hashing import code_version
 from nnlab.sweep.composition import Composition
+from nnlab.sweep.trials import Search
 
 _NOT_BUILT = ("seed", "experiment_name", "tracking", "checkpoint")
 """Keys that decide nothing about whether a run can be built."""
@@ -80,6 +81,7 @@ class Sweep:
         swept: the keys that differ between its jobs.
         launcher: Hydra's launcher with its settings.
         planned: its jobs, in the order of their numbers.
+        search: what it has more, if it is a search, whose jobs become more as it goes on.
         code_version: of the sources that it was planned with.
     """
 
@@ -88,6 +90,7 @@ class Sweep:
     swept: tuple[str, ...]
     launcher: Mapping[str, Any]
     planned: tuple[Planned, ...]
+    search: Search | None = None
     code_version: str = field(default_factory=code_version)
 
 
@@ -162,14 +165,14 @@ def _checked(drafted: list[Planned], directory: Path) -> list[Planned]:
         rest = {key: value for key, value in node.items() if key not in _NOT_BUILT}
         alike.setdefault((dataset, json.dumps(rest, sort_keys=True)), []).append(each)
     for _, same in sorted(alike.items()):
-        problem, data_hash = _check(same[0])
+        problem, data_hash = check_one(same[0])
         for each in same:
             job = each.job if problem is None else None
             planned[each.number] = replace(each, job=job, problem=problem, data_hash=data_hash)
     return list(planned.values())
 
 
-def _check(each: Planned) -> tuple[str | None, str | None]:
+def check_one(each: Planned) -> tuple[str | None, str | None]:
     """Return what is wrong with a job's config, and the hash of its data."""
     assert each.job is not None  # noqa: S101 - only those are checked
     config = each.job.config

@@ -14,6 +14,7 @@ from nnlab import atomic_file, regular_file
 from nnlab.components import validated
 from nnlab.errors import NnlabError
 from nnlab.one_line import one_line
+from nnlab.sweep.trials import Settings
 
 NAME = "sweep.json"
 
@@ -68,6 +69,25 @@ class JobEntry(_Model):
     dirname: str
 
 
+class TrialEntry(_Model):
+    """One trial of a search; see ``trials.Trial``."""
+
+    number: int
+    seen: Annotated[int, Field(ge=0)]
+    params: dict[str, Any]
+    runs: list[int]
+
+
+class SearchEntry(_Model):
+    """What makes a sweep a search; see ``trials.Search``."""
+
+    settings: Settings
+    space: list[str]
+    groups: list[str]
+    bases: list[JobEntry]
+    trials: list[TrialEntry]
+
+
 class PlanFile(_Model):
     """All of it.
 
@@ -79,6 +99,7 @@ class PlanFile(_Model):
         launcher: Hydra's launcher with its settings.
         hydra: Hydra's own settings, one entry for each set of group choices.
         jobs: in the order of their numbers.
+        search: null but of a search.
     """
 
     version: Literal[1]
@@ -88,15 +109,22 @@ class PlanFile(_Model):
     launcher: dict[str, Any]
     hydra: list[HydraEntry]
     jobs: list[JobEntry]
+    search: SearchEntry | None = None
 
     def texts(self) -> Iterator[tuple[str, str]]:
         """Yield what is shown or becomes a path, each with its place; configs have a check of their own."""
         for text in (self.code_version, *self.given, *self.swept):
             yield "given, swept", text
-        for job in self.jobs:
+        for text in (*self.search.space, *self.search.groups) if self.search else ():
+            yield "search", text
+        for job in self.entries():
             single = (job.name, job.directory, job.problem, job.stands)
             several = (*job.overrides, *job.choices, *job.choices.values())
             yield from ((f"jobs[{job.number}]", text) for text in (*single, *several) if text is not None)
+
+    def entries(self) -> list[JobEntry]:
+        """Return the jobs, and those that a search makes them from."""
+        return [*self.jobs, *(self.search.bases if self.search else [])]
 
 
 def write(path: Path, file: PlanFile) -> None:
@@ -109,6 +137,8 @@ def write(path: Path, file: PlanFile) -> None:
     node = dict(file)
     jobs = ",\n".join(_json(job.model_dump()) for job in node.pop("jobs"))
     node["hydra"] = [settings.model_dump() for settings in file.hydra]
+    if (search := node.pop("search")) is not None:
+        node["search"] = search.model_dump()
     head = [f"{json.dumps(key)}: {_json(value)}" for key, value in node.items()]
     text = ",\n".join([*head, f'"jobs": [\n{jobs}\n]'])
     data = f"{{\n{text}\n}}\n".encode()
@@ -131,12 +161,23 @@ def read(path: Path) -> PlanFile:
     assert isinstance(file, PlanFile)  # noqa: S101 - what validated() makes
     if any(job.number != number for number, job in enumerate(file.jobs)):
         raise NnlabError(f"{path}: its jobs are not numbered 0, 1, 2, ...")
-    for job in file.jobs:
+    for job in file.entries():
         if job.problem is None and (job.config is None or job.directory is None):
             raise NnlabError(f"{path}: job {job.number} has no config or no directory")
         if job.hydra is not None and job.hydra >= len(file.hydra):
             raise NnlabError(f"{path}: job {job.number}: hydra={job.hydra}, and there are {len(file.hydra)} of them")
+    if file.search is not None:
+        _check_trials(path, file, file.search)
     return file
+
+
+def _check_trials(path: Path, file: PlanFile, search: SearchEntry) -> None:
+    if not search.bases or any(base.problem is not None for base in search.bases):
+        raise NnlabError(f"{path}: a search wants bases that can run")
+    if any(trial.number != number for number, trial in enumerate(search.trials)):
+        raise NnlabError(f"{path}: its trials are not numbered 0, 1, 2, ...")
+    if [run for trial in search.trials for run in trial.runs] != list(range(len(file.jobs))):
+        raise NnlabError(f"{path}: its jobs are not those of its trials, one after the other")
 
 
 def parse(path: Path) -> dict[str, Any]:

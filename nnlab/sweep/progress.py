@@ -29,16 +29,18 @@ class SweepProgress:
         directory: of the sweep; what its workers report goes through a file there.
         title: of it.
         console: where to; by default the standard output.
+        jobs: how many there will be in all, where that is more than have begun.
 
     Attributes:
         outcomes: number of a job -> how it ended, of those that have.
     """
 
-    def __init__(self, directory: Path, title: str = "sweep", console: Console | None = None) -> None:
+    def __init__(self, directory: Path, title: str = "sweep", console: Console | None = None, jobs: int = 0) -> None:
         self.directory, self.title = directory, title
         self.outcomes: dict[int, Outcome] = {}
         self.console = console or terminal.console()
         self._jobs: dict[Path, tuple[int, str]] = {}
+        self._in_all = jobs
         self._done = self._total = 0  # epochs, summed over the runs
         self._timed = 0  # those that the speed is measured with: starting processes is no training
         self._begun = self._started = self._shown = time.monotonic()
@@ -97,7 +99,7 @@ class SweepProgress:
         self._total = max(self._done, self._total - epochs_left)
         if outcome.status == "FAILED":
             self._print(f"job {number}{f' ({name})' if name else ''} FAILED: {one_line(str(outcome.reason))}")
-        self._show(is_last=len(self.outcomes) == len(self._jobs))
+        self._show(is_last=len(self.outcomes) == max(self._in_all, len(self._jobs)))
 
     def take(self, reports: Iterable[Mapping[str, Any]]) -> None:
         """Count what workers report: see ``nnlab.sweep.reporter``."""
@@ -114,7 +116,8 @@ class SweepProgress:
                 self._bar.update(self._task, total=max(1, self._total), completed=self._done, text=self._text())
             return
         # Half of it for the epochs, half for what comes after them: checkpoints, plots.
-        share = self._done / max(1, self._total) / 2 + len(self.outcomes) / max(1, len(self._jobs)) / 2
+        jobs = max(1, len(self._jobs))
+        share = (self._done / max(1, self._total) + len(self.outcomes) / jobs) / 2 * jobs / max(jobs, self._in_all)
         if is_last or (share >= self._next and now - self._shown > _LINE_SECONDS):
             self._shown, self._next = now, share + 1 / _LINES
             self._print(f"{self.title}  {self._text()}")
@@ -123,8 +126,11 @@ class SweepProgress:
         """Return jobs done, failed and left, the speed and the time left."""
         failed = sum(outcome.status == "FAILED" for outcome in self.outcomes.values())
         done = sum(outcome.status == "FINISHED" for outcome in self.outcomes.values())
-        waiting, now = len(self._jobs) - len(self.outcomes), time.monotonic()
-        parts = [f"{done} of {len(self._jobs)} jobs done", *([f"{failed} failed"] if failed else []), f"{waiting} left"]
+        pruned = sum(outcome.status == "KILLED" for outcome in self.outcomes.values())
+        jobs, now = max(self._in_all, len(self._jobs)), time.monotonic()
+        waiting = jobs - len(self.outcomes)
+        others = [f"{count} {what}" for count, what in ((pruned, "pruned"), (failed, "failed")) if count]
+        parts = [f"{done} of {jobs} jobs done", *others, f"{waiting} left"]
         if not waiting:
             return f"{', '.join(parts)}  in {_duration(now - self._begun)}"
         rate = self._timed / max(1e-9, now - self._started)
@@ -135,9 +141,10 @@ class SweepProgress:
 
     def _seconds_left(self, rate: float) -> float | None:
         """Return the time until all is done: by epochs, and when they are, by the runs whose record is being closed."""
-        if self._done < self._total:
+        total = self._total * max(self._in_all, len(self._jobs)) / max(1, len(self._jobs))  # as if all were alike
+        if self._done < total:
             self._closing = None
-            return (self._total - self._done) / rate if rate else None
+            return (total - self._done) / rate if rate else None
         now, ended = time.monotonic(), len(self.outcomes)
         since, before = self._closing = self._closing or (now, ended)
         return (len(self._jobs) - ended) * (now - since) / (ended - before) if ended > before else None

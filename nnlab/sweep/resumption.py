@@ -84,8 +84,13 @@ def _outputs_root_of(directory: Path) -> Iterator[None]:
 
 
 def _resume_sweep(sweep: Sweep, retry_failed: bool) -> None:
+    if sweep.search is not None:
+        from nnlab.search.resumption import resume_search  # with Optuna, which not everybody has
+
+        resume_search(sweep, retry_failed)
+        return
     with readable(sweep.directory):
-        _wait_for_others(sweep)
+        wait_for_others(sweep)
         found = course.entries(sweep)
         if lost := _lost(sweep, found):
             planned = (replace(each, stands=None) if each.number in lost else each for each in sweep.planned)
@@ -105,7 +110,7 @@ def _resume_sweep(sweep: Sweep, retry_failed: bool) -> None:
             sweep.directory, [(each.job.config, each.data_hash) for each in todo if each.job], sweep.code_version
         )
         tasks = _tasks(sweep, todo, found)
-        settings = _settings(sweep)
+        settings = launcher_settings(sweep)
         damage = [problem for task in tasks for problem in resuming.damage(task.directory)]
     say_where(course.config(sweep).tracking.enabled)
     say(f"sweep    {sweep.directory}")
@@ -132,7 +137,7 @@ def _resume_sweep(sweep: Sweep, retry_failed: bool) -> None:
     course.run(sweep, train)
 
 
-def _wait_for_others(sweep: Sweep) -> None:
+def wait_for_others(sweep: Sweep) -> None:
     """Give the workers of a sweep that was just killed a moment to be gone; refuse if somebody stays at it."""
     deadline = time.monotonic() + _GRACE_SECONDS
     for directory in (sweep.directory, *(each.job.directory for each in sweep.planned if each.job)):
@@ -180,7 +185,7 @@ def _tasks(sweep: Sweep, todo: Sequence[Planned], found: Mapping[int, Entry]) ->
     return tasks
 
 
-def _settings(sweep: Sweep) -> dict[str, Any]:
+def launcher_settings(sweep: Sweep) -> dict[str, Any]:
     """Return the settings of the stacked launcher, if the sweep was begun with it."""
     given = {key: value for key, value in sweep.launcher.items() if "max_stack" in sweep.launcher and key in _SETTINGS}
     for key, value in given.items():

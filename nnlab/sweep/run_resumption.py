@@ -41,6 +41,9 @@ def resume_run(directory: Path, retry_failed: bool, trusted: Collection[str]) ->
         if record.status == "FINISHED":
             say("nothing to do: the run is FINISHED")
             return None
+        if record.is_pruned:
+            say(f"nothing to do: the run was {one_line(str(record.reason))}")
+            return None
         if record.status == "FAILED" and not retry_failed:
             hint = f"nothing to do: the run is FAILED ({record.reason}); --retry-failed trains it again"
             raise NnlabError(one_line(hint), exit_code=1)

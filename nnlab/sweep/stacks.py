@@ -18,11 +18,15 @@ _OVERHEAD = 0.1
 
 
 class Run(NamedTuple):
-    """A run as far as it matters here: its config, the epochs that it is to train, and after which it begins."""
+    """A run as far as it matters here.
+
+    Its config, the epochs that it is to train, after which it begins, and the unit that is not to be cut apart.
+    """
 
     config: Config
     epochs: int
     start: int = 0
+    unit: int | None = None
 
 
 @dataclass(frozen=True)
@@ -33,22 +37,29 @@ class _Chunk:
         runs: their positions, those with the most epochs first.
         epochs: of each of them.
         best: how many of such runs a stack should have.
+        units: of each of them.
     """
 
     runs: tuple[int, ...]
     epochs: tuple[int, ...]
     best: int
+    units: tuple[int, ...]
 
     @property
     def cost(self) -> float:
         """Time to train it; the unit is that of an epoch of as many networks as are the fastest together."""
-        return (sum(self.epochs) + _OVERHEAD * self.best * self.epochs[0]) / self.best
+        return (sum(self.epochs) + _OVERHEAD * self.best * max(self.epochs)) / self.best
 
     def cut(self, parts: int) -> list[_Chunk]:
-        """Return so many parts, whose sizes differ by one at most."""
-        edges = [len(self.runs) * part // parts for part in range(parts + 1)]
+        """Return so many parts of sizes that differ by one at most, as far as units can stay whole."""
+        whole = [at for at in range(len(self.runs) + 1) if at in (0, len(self.runs)) or self._is_edge(at)]
+        ideal = [len(self.runs) * part // parts for part in range(parts + 1)]
+        edges = dict.fromkeys(min(whole, key=lambda edge: abs(edge - at)) for at in ideal)
         cuts = [slice(start, end) for start, end in itertools.pairwise(edges)]
-        return [_Chunk(self.runs[cut], self.epochs[cut], self.best) for cut in cuts]
+        return [_Chunk(self.runs[cut], self.epochs[cut], self.best, self.units[cut]) for cut in cuts]
+
+    def _is_edge(self, at: int) -> bool:
+        return self.units[at - 1] != self.units[at]
 
 
 def cut(runs: Sequence[Run], workers: int, max_stack: int | None = None) -> list[list[int]]:
@@ -70,10 +81,15 @@ def cut(runs: Sequence[Run], workers: int, max_stack: int | None = None) -> list
         groups.setdefault((stack_key(run.config), run.start), []).append(position)
     chunks: list[_Chunk] = []
     for group in groups.values():
-        order = sorted(group, key=lambda position: -runs[position].epochs)
+        units = {at: at if (unit := runs[at].unit) is None else len(runs) + unit for at in group}
+        longest: dict[int, int] = {}
+        for position in group:
+            longest[units[position]] = max(runs[position].epochs, longest.get(units[position], 0))
+        order = sorted(group, key=lambda position: (-longest[units[position]], units[position]))
         best = _best([runs[position].config for position in order], max_stack)
         left = tuple(max(1, runs[position].epochs - runs[position].start) for position in order)
-        chunks += _Chunk(tuple(order), left, best).cut(-(-len(order) // best))
+        whole = _Chunk(tuple(order), left, best, tuple(units[position] for position in order))
+        chunks += whole.cut(-(-len(order) // best))
     return [list(chunk.runs) for chunk in _spread(chunks, workers)]
 
 
@@ -101,7 +117,7 @@ def _spread(chunks: Sequence[_Chunk], workers: int) -> list[_Chunk]:
     for _ in range(2 * workers):
         if len(trial) > 4 * workers:  # enough to keep all of them busy till the end
             break
-        largest = next((chunk for chunk in trial if len(chunk.runs) > 1), None)
+        largest = next((chunk for chunk in trial if len(set(chunk.units)) > 1), None)
         if largest is None:
             break
         trial = sorted([*(chunk for chunk in trial if chunk is not largest), *largest.cut(2)], key=_order)

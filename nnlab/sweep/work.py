@@ -26,6 +26,7 @@ class Task:
         directory: the run's own.
         name: of the run, for people.
         threads: BLAS threads, if the config leaves them open; None for one.
+        unit: tasks of the same one are never cut apart, so that a judge sees them together; None for no such tie.
     """
 
     number: int
@@ -33,6 +34,7 @@ class Task:
     directory: Path
     name: str
     threads: int | None = None
+    unit: int | None = None
 
 
 Chunk = Sequence[Task]
@@ -93,8 +95,8 @@ def _look_again(chunk: Chunk, progress: SweepProgress) -> None:
             if not _has_begun(task):
                 continue
             record = journal.read(task.directory)
-            if record.status == "FINISHED":
-                progress.ended(task.directory, Outcome("FINISHED", record.reason), 0)
+            if record.status == "FINISHED" or record.is_pruned:
+                progress.ended(task.directory, Outcome(record.status, record.reason), 0)
             else:
                 progress.trained(resuming.start_epoch(task.directory) - max(record.steps, default=0))
         except NnlabError as damaged:

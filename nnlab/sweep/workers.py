@@ -13,6 +13,7 @@ import joblib
 from nnlab import resuming, runner
 from nnlab.build import stack_key
 from nnlab.errors import NnlabError
+from nnlab.judge import Judge
 from nnlab.signals import interruptible
 from nnlab.sweep import stacks
 from nnlab.sweep.pool import Pool
@@ -56,6 +57,7 @@ def train_all(
     backend: str = "loky",
     resume: bool = False,
     begin: Callable[[Task], object] | None = None,
+    judge: Judge | None = None,
 ) -> None:
     """Train jobs of any kind on several processes, those that can share a stack in stacks.
 
@@ -73,6 +75,7 @@ def train_all(
         backend: ``loky``, or ``sequential`` for training in this process, one stack after the other.
         resume: go on with the runs that the directories hold; see ``runner.run``.
         begin: is called for each task before it is given away.
+        judge: may end runs before their time; those of a task's ``unit`` see each other.
 
     Raises:
         NnlabError: a setting is out of its range, or a directory can't be trained in.
@@ -90,10 +93,13 @@ def train_all(
     with interruptible():
         for threads, group in groups.items():
             workers = min(n_jobs or max(1, joblib.cpu_count() // threads), len(group))
-            todo = [stacks.Run(configs[position], epochs[position], starts[position]) for position in group]
+            todo = [
+                stacks.Run(configs[position], epochs[position], 0 if judge else starts[position], tasks[position].unit)
+                for position in group
+            ]
             cuts = stacks.cut(todo, workers, max_stack)
             chunks = [[tasks[group[position]] for position in positions] for positions in cuts]
-            train = functools.partial(_train, parent=parent, threads=threads, max_stack=max_stack)
+            train = functools.partial(_train, parent=parent, threads=threads, max_stack=max_stack, judge=judge)
             _BACKENDS[backend](_begun(chunks, begin), train, workers, progress, parent=parent, resume=resume)
 
 
@@ -128,7 +134,14 @@ def _begun(chunks: Iterable[Chunk], begin: Callable[[Task], object] | None) -> I
 
 
 def _train(
-    chunk: Chunk, progress: Watcher, *, resume: bool, parent: str | None, threads: int, max_stack: int | None
+    chunk: Chunk,
+    progress: Watcher,
+    *,
+    resume: bool,
+    parent: str | None,
+    threads: int,
+    max_stack: int | None,
+    judge: Judge | None,
 ) -> list[Outcome]:
     return runner.run(
         [task.job for task in chunk],
@@ -139,6 +152,7 @@ def _train(
         threads=threads,
         max_stack=max_stack,
         resume=resume,
+        judge=judge,
     )
 
 

@@ -1,0 +1,1 @@
+"""TPE and pruning against random search."""

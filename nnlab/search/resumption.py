@@ -1,0 +1,55 @@
+"""Resumption of a search: the same study, the same trials, to the same number of them."""
+
+from __future__ import annotations
+
+from nnlab import journal, resuming
+from nnlab.errors import NnlabError
+from nnlab.mirroring import say_where
+from nnlab.output import say
+from nnlab.search import loop, storage, telling
+from nnlab.sweep import course
+from nnlab.sweep.plan import Sweep
+from nnlab.sweep.resumption import wait_for_others
+from nnlab.sweep.run_resumption import check_links, check_unchanged, readable
+
+
+def resume_search(sweep: Sweep, retry_failed: bool) -> None:
+    """Finish a search: interrupted runs from their checkpoints, then what is left to be asked for.
+
+    Args:
+        sweep: as it was frozen.
+        retry_failed: refused, as failed trials have been told.
+
+    Raises:
+        NnlabError: it can't be gone on with; nothing has been changed then. Or no trial is complete.
+        KeyboardInterrupt: on Ctrl-C or SIGTERM, when the records are closed.
+    """
+    search = sweep.search
+    assert search is not None  # noqa: S101 - the caller has looked
+    settings = search.settings
+    if retry_failed:
+        raise NnlabError("--retry-failed: the study knows of a search's failed trials; a new search can ask for others")
+    with readable(sweep.directory):
+        wait_for_others(sweep)
+        url = storage.address(settings.storage, sweep.directory)
+        begun = (sweep.directory / journal.NAME).is_file()
+        record = journal.read(sweep.directory) if begun else None
+        jobs = (*search.bases, *sweep.planned)
+        configs = [(each.job.config, each.data_hash) for each in jobs if each.job is not None]
+        check_links(sweep.directory)
+        check_unchanged(sweep.directory, configs, sweep.code_version)
+        study = storage.open_study(url, settings.study_name or sweep.directory.name, settings.way)
+        with storage.refusals(url):
+            known = telling.told(study, record.run["run_id"]) if record and record.run else {}
+        if len(known) >= settings.n_trials and record and record.status in ("FINISHED", "FAILED"):
+            course.wait(sweep, course.entries(sweep))
+            say(f"nothing to do: all {settings.n_trials} trials have ended")
+            return
+        damage = [problem for each in sweep.planned if each.job for problem in resuming.damage(each.job.directory)]
+    say_where(course.config(sweep).tracking.enabled)
+    say(f"sweep    {sweep.directory}")
+    say(f"study    {study.study_name} in {storage.shown(url)}")
+    say(f"trials   {settings.n_trials}: {len(known)} have ended, {len(search.trials) - len(known)} were under way")
+    for problem in damage:
+        say(f"damaged  {problem}: its job goes on from an earlier checkpoint, or begins again")
+    loop.run(sweep, study, url, resume=True)

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from nnlab import stand_ins
 from nnlab.components import locate
 from nnlab.config import GROUPS, Config
 from nnlab.hashing import canonical_hash, code_version
@@ -55,7 +56,7 @@ def _defining(target: str, where: str) -> list[Path]:
 
 def _arrays_hash(folder: str) -> str:
     """Return the SHA-256 of the arrays that a folder holds, names and bytes."""
-    return _files_hash(sorted(Path(folder).expanduser().absolute().glob("*.npy")))
+    return _files_hash(sorted(stand_ins.of(folder).expanduser().absolute().glob("*.npy")))
 
 
 def _files_hash(paths: Iterable[Path]) -> str:

@@ -6,12 +6,12 @@ import functools
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nnlab import stand_ins
 from nnlab.build_network import build_network, initialize, network_outputs
 from nnlab.build_plan import build_early_stopping, build_plan, build_schedules, watchable_metrics
 from nnlab.components import Component
@@ -194,7 +194,7 @@ def _file_state(path: str | None) -> tuple[str, int, int] | None:
     if path is None:
         return None
     try:
-        absolute = Path(path).expanduser().absolute()
+        absolute = stand_ins.of(path).expanduser().absolute()
         status = absolute.stat()
     except (OSError, RuntimeError, ValueError):  # not there, no such user, no path: the data set itself will say so
         return None

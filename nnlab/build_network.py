@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nnlab import npy, regular_file
+from nnlab import npy, regular_file, stand_ins
 from nnlab.components import Component
 from nnlab.config import Architecture, Config
 from nnlab.data.batches import EVALUATED
@@ -149,7 +149,7 @@ def _position(where: str, key: str, places: Iterable[int]) -> int:
 def _load_initial(network: Sequential, replica: int, given: str) -> None:
     where = f"initializer.from={given!r}"
     try:
-        folder = Path(given).expanduser()
+        folder = stand_ins.of(given).expanduser()
         state = {
             name: _initial_array(folder / f"{name}.npy", parameter.size)
             for name, parameter in network.state_dict().items()

@@ -67,6 +67,7 @@ def record_failure(
     threads: int,
     reason: str,
     tags: Mapping[str, str] | None = None,
+    run_id: str | None = None,
 ) -> None:
     """Close a run without a recorder; one that has no record yet gets its name and its parameters first.
 
@@ -78,6 +79,7 @@ def record_failure(
         threads: BLAS threads that it was to have.
         reason: why it failed.
         tags: further ones, name -> text.
+        run_id: of it, if it has not begun; by default a new one.
 
     Raises:
         NnlabError: another process is at it, or its record is damaged.
@@ -88,7 +90,7 @@ def record_failure(
         known = replay(directory)
         if not known.run:
             own = {**(tags or {}), "seed": str(job.config.seed)}
-            log.write("run", **run_line(job, name, parent, uuid.uuid4().hex, threads, own))
+            log.write("run", **run_line(job, name, parent, run_id or uuid.uuid4().hex, threads, own))
         if not known.params:
             log.write("params", params=params(job.config, job.choices))
     except BaseException:

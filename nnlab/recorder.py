@@ -46,6 +46,7 @@ class Recorder:
         threads: BLAS threads used.
         tags: further ones, name -> text.
         writer: a thread that writes checkpoints.
+        run_id: of a run that is begun; by default a new one.
         restores_best: whether early stopping goes back to its best epoch.
         resume: go on with what the directory holds, if it holds a run.
         start: the checkpoint that it is gone on from.
@@ -66,6 +67,7 @@ class Recorder:
         tags: Mapping[str, str],
         writer: Executor,
         *,
+        run_id: str | None = None,
         restores_best: bool = False,
         resume: bool = False,
         start: Snapshot | None = None,
@@ -92,7 +94,7 @@ class Recorder:
             self.checkpoints = KeptCheckpoints(
                 directory, self.journal, job.config.checkpoint, identity, whole, writer, restores_best=restores_best
             )
-            self._begin(known, name, parent, header, threads, tags)
+            self._begin(known, name, run_id or uuid.uuid4().hex, parent, header, threads, tags)
             if start is not None:
                 self._go_on(start)
         except BaseException:
@@ -245,6 +247,7 @@ class Recorder:
         self,
         known: Record,
         name: str,
+        new_id: str,
         parent: str | None,
         header: Mapping[str, Any],
         threads: int,
@@ -252,7 +255,7 @@ class Recorder:
     ) -> None:
         """Write what a run begins with, as far as the journal does not have it."""
         config = self.job.config
-        run_id = known.run.get("run_id") or uuid.uuid4().hex
+        run_id = known.run.get("run_id") or new_id
         if known.run:
             again = {"nnlab.resumed": f"{datetime.now():%Y-%m-%d %H:%M:%S}"}
             self.journal.write("tags", tags=again if resuming.has_begun(known) else {**again, **tags})

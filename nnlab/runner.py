@@ -30,6 +30,7 @@ class _Run(NamedTuple):
     job: Job
     directory: Path
     name: str
+    run_id: str | None
     start: Path | None
 
     @property
@@ -72,6 +73,7 @@ def run(
     directories: Sequence[Path],
     *,
     names: Sequence[str] | None = None,
+    run_ids: Sequence[str] | None = None,
     parent: str | None = None,
     tags: Mapping[str, str] | None = None,
     progress: Watcher | None = None,
@@ -89,6 +91,7 @@ def run(
         jobs: of any kind.
         directories: one a job.
         names: of the runs, for people; by default what they are made of.
+        run_ids: of them, wherever they are begun; by default new ones.
         parent: run id of the sweep.
         tags: further ones of each run, name -> text.
         progress: is told how it goes.
@@ -107,14 +110,15 @@ def run(
     outcomes: dict[int, Outcome] = {}
     waiting: list[_Run] = []
     names = names or [default_name(job) for job in jobs]
-    for place, (job, directory, name) in enumerate(zip(jobs, directories, names, strict=True)):
+    ids: Sequence[str | None] = run_ids or [None] * len(jobs)
+    for place, (job, directory, name, run_id) in enumerate(zip(jobs, directories, names, ids, strict=True)):
         if resume and not resuming.is_unfinished(directory):
             ended = journal.replay(directory)
             outcomes[place] = Outcome(ended.status, ended.reason)
             continue
         if not resume:
             resuming.check_unused(directory)
-        waiting.append(_Run(place, job, directory, name, None))
+        waiting.append(_Run(place, job, directory, name, run_id, None))
     if resume:
         there = [each.directory for each in waiting]
         keys = [stack_key(each.job.config) for each in waiting]
@@ -194,6 +198,7 @@ def _recorder(
         of_all.threads,
         of_all.tags,
         of_all.writer,
+        run_id=run.run_id,
         restores_best=stack.restores_best,
         resume=of_all.resume,
         start=start,

@@ -19,6 +19,7 @@ class NnlabLauncherConfig:
     n_jobs: int | None = None
     max_stack: int | None = None
     backend: str = "loky"
+    scheduler: str | None = None
     skip_finished: bool = False
 
 

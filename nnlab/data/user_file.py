@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from nnlab import stand_ins
 from nnlab.errors import NnlabError
 from nnlab.machine_memory import check_fits
 
@@ -22,7 +23,7 @@ def user_file(path: str | None, kind: str) -> Path:
     if not path:
         raise NnlabError(f"dataset.path: give the {kind}, as dataset.path=FILE")
     try:
-        file = Path(path).expanduser().absolute()
+        file = stand_ins.of(path).expanduser().absolute()
     except RuntimeError as error:  # ~nobody
         raise NnlabError(f"dataset.path: {path} names a home directory that there is not") from error
     try:

@@ -52,7 +52,9 @@ class Arrival:
     wanted: frozenset[str]
 
 
-def arrivals(archive: Archive, outputs: Path, work: Path, progress: Progress) -> list[Arrival]:
+def arrivals(
+    archive: Archive, outputs: Path, work: Path, progress: Progress, targets: Mapping[str, Path] | None = None
+) -> list[Arrival]:
     """Decide about every record, and stage and check all that is wanted of them.
 
     Args:
@@ -60,6 +62,7 @@ def arrivals(archive: Archive, outputs: Path, work: Path, progress: Progress) ->
         outputs: the outputs root.
         work: an empty folder.
         progress: is told of bytes.
+        targets: place in the archive -> directory; by default where its run id is known, else that place here.
 
     Raises:
         NnlabError: something in the archive is not what its manifest says, or a record can't be brought together with
@@ -67,7 +70,7 @@ def arrivals(archive: Archive, outputs: Path, work: Path, progress: Progress) ->
         OSError: the file system refuses; likewise.
     """
     entries = sorted(archive.manifest.records, key=lambda each: each.place)
-    targets = _targets(entries, outputs)
+    targets = _targets(entries, outputs) if targets is None else targets
     found = []
     for number, entry in enumerate(entries):
         target = targets[entry.place]

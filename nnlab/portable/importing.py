@@ -45,7 +45,7 @@ def bring_in(file: Path) -> int:
         with staging(outputs) as work:
             with Display("importing", sizes) as display:
                 arrived = arrivals(archive, outputs, work, display.advance)
-            _place(arrived, outputs, work)
+            place(arrived, outputs, work)
     tracked = [each.target for each in arrived if each.header.get("tracking")]
     say_where(bool(tracked))
     _tell(arrived)
@@ -57,8 +57,17 @@ def bring_in(file: Path) -> int:
     return 0
 
 
-def _place(arrived: Sequence[Arrival], outputs: Path, work: Path) -> None:
-    """Bring what is staged to its places; nothing of it is looked at any more."""
+def place(arrived: Sequence[Arrival], outputs: Path, work: Path) -> None:
+    """Bring what is staged to its places; nothing of it is looked at any more.
+
+    Args:
+        arrived: the records.
+        outputs: the outputs root.
+        work: the folder that they are staged in.
+
+    Raises:
+        OSError: the file system refuses.
+    """
     if any(each.wanted for each in arrived):
         placing.sync()
     _forget_cursors(arrived)

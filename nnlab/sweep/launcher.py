@@ -26,7 +26,8 @@ class StackedLauncher(Launcher):
     Args:
         n_jobs: processes; null for as many as there are cores.
         max_stack: runs in a stack at most; null for as many as are fast.
-        backend: ``loky`` for processes, ``sequential`` for this one.
+        backend: ``loky`` for processes, ``sequential`` for this one, ``dask`` for a cluster's workers.
+        scheduler: address of the cluster's, ``tcp://HOST:PORT``.
         skip_finished: whether runs that have finished anywhere in the outputs root stand; the plan says which do.
 
     Raises:
@@ -38,15 +39,17 @@ class StackedLauncher(Launcher):
         n_jobs: int | None = None,
         max_stack: int | None = None,
         backend: str = "loky",
+        scheduler: str | None = None,
         skip_finished: bool = False,
     ) -> None:
         super().__init__()
-        self.n_jobs, self.max_stack, self.backend, self.skip_finished = n_jobs, max_stack, backend, skip_finished
+        self.n_jobs, self.max_stack, self.backend, self.scheduler = n_jobs, max_stack, backend, scheduler
+        self.skip_finished = skip_finished
         self.config: DictConfig | None = None
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:  # noqa: ARG002
         """Take the sweep's config, and check the settings, which Hydra would wrap in an error of its own before."""
-        check_settings(self.n_jobs, self.max_stack, self.backend)
+        check_settings(self.n_jobs, self.max_stack, self.backend, self.scheduler)
         self.config = config
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> list[JobReturn]:
@@ -74,6 +77,7 @@ class StackedLauncher(Launcher):
                 n_jobs=self.n_jobs,
                 max_stack=self.max_stack,
                 backend=self.backend,
+                scheduler=self.scheduler,
                 begin=lambda task: hydra_record.write(task.directory, planned[task.number - initial_job_idx]),
             )
         return [_returned(each, progress) for each in planned]
@@ -82,7 +86,8 @@ class StackedLauncher(Launcher):
 def _task(each: Planned) -> Task | None:
     if each.job is None or each.stands is not None:
         return None
-    return Task(each.number, each.job, each.job.directory, each.name or runner.default_name(each.job))
+    name = each.name or runner.default_name(each.job)
+    return Task(each.number, each.job, each.job.directory, name, data_hash=each.data_hash)
 
 
 def _returned(each: Planned, progress: SweepProgress) -> JobReturn:

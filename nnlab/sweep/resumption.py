@@ -25,7 +25,12 @@ from nnlab.sweep.workers import Task, train_all
 from nnlab.tracking import runs
 
 _GRACE_SECONDS = 3.0
-_SETTINGS = {"n_jobs": (int, type(None)), "max_stack": (int, type(None)), "backend": (str,)}
+_SETTINGS = {
+    "n_jobs": (int, type(None)),
+    "max_stack": (int, type(None)),
+    "backend": (str,),
+    "scheduler": (str, type(None)),
+}
 
 
 def resume(directory: Path, *, retry_failed: bool = False, trusted: Collection[str] = ()) -> int:
@@ -181,7 +186,8 @@ def _tasks(sweep: Sweep, todo: Sequence[Planned], found: Mapping[int, Entry]) ->
     for each in todo:
         assert each.job is not None  # noqa: S101 - only those that can run are to be trained
         name = each.name or runner.default_name(each.job)
-        tasks.append(Task(each.number, each.job, each.job.directory, name, used.get(each.number) or usual))
+        threads = used.get(each.number) or usual
+        tasks.append(Task(each.number, each.job, each.job.directory, name, threads, data_hash=each.data_hash))
     return tasks
 
 

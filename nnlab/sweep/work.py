@@ -9,11 +9,12 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
 
-from nnlab import closing, journal, resuming
+from nnlab import closing, journal, resuming, runner
 from nnlab.compose import Job
 from nnlab.errors import NnlabError, describe
+from nnlab.judge import Judge
 from nnlab.sweep.progress import SweepProgress
-from nnlab.watcher import Outcome
+from nnlab.watcher import Outcome, Watcher
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,7 @@ class Task:
         name: of the run, for people.
         threads: BLAS threads, if the config leaves them open; None for one.
         unit: tasks of the same one are never cut apart, so that a judge sees them together; None for no such tie.
+        data_hash: of its data set, as the sweep was planned.
     """
 
     number: int
@@ -35,6 +37,7 @@ class Task:
     name: str
     threads: int | None = None
     unit: int | None = None
+    data_hash: str | None = None
 
 
 Chunk = Sequence[Task]
@@ -53,6 +56,37 @@ class Work:
     chunk: Chunk
     resume: bool
     kills: int = 0
+
+
+@dataclass(frozen=True)
+class Training:
+    """How all chunks of a sweep are trained.
+
+    Attributes:
+        parent: run id of the sweep.
+        threads: BLAS threads of the jobs whose config leaves them open.
+        max_stack: runs in a stack at most.
+        judge: may end runs before their time.
+    """
+
+    parent: str | None
+    threads: int
+    max_stack: int | None = None
+    judge: Judge | None = None
+
+    def run(self, chunk: Chunk, progress: Watcher, *, resume: bool) -> list[Outcome]:
+        """Train a chunk in this process: see ``runner.run``."""
+        return runner.run(
+            [task.job for task in chunk],
+            [task.directory for task in chunk],
+            names=[task.name for task in chunk],
+            parent=self.parent,
+            progress=progress,
+            threads=self.threads,
+            max_stack=self.max_stack,
+            resume=resume,
+            judge=self.judge,
+        )
 
 
 def judged(

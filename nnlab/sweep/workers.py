@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -10,7 +11,7 @@ from typing import Protocol
 
 import joblib
 
-from nnlab import resuming, runner
+from nnlab import resuming
 from nnlab.build import stack_key
 from nnlab.errors import NnlabError
 from nnlab.judge import Judge
@@ -19,8 +20,8 @@ from nnlab.sweep import stacks
 from nnlab.sweep.pool import Pool
 from nnlab.sweep.progress import SweepProgress
 from nnlab.sweep.reporter import Reports
-from nnlab.sweep.work import Chunk, Task, Work, judged
-from nnlab.watcher import Outcome, Watcher
+from nnlab.sweep.work import Chunk, Task, Training, Work, judged
+from nnlab.watcher import Outcome
 
 _POLL_SECONDS = 0.2
 
@@ -28,22 +29,9 @@ _POLL_SECONDS = 0.2
 __all__ = ["Task", "check_settings", "train_all"]
 
 
-class _Train(Protocol):
-    """``runner.run`` with all that is the same for every chunk."""
-
-    def __call__(self, chunk: Chunk, progress: Watcher, *, resume: bool) -> list[Outcome]: ...
-
-
 class _Backend(Protocol):
     def __call__(
-        self,
-        chunks: Iterator[Chunk],
-        train: _Train,
-        workers: int,
-        progress: SweepProgress,
-        *,
-        parent: str | None,
-        resume: bool,
+        self, chunks: Iterator[Chunk], training: Training, workers: int, progress: SweepProgress, *, resume: bool
     ) -> None: ...
 
 
@@ -55,6 +43,7 @@ def train_all(
     n_jobs: int | None = None,
     max_stack: int | None = None,
     backend: str = "loky",
+    scheduler: str | None = None,
     resume: bool = False,
     begin: Callable[[Task], object] | None = None,
     judge: Judge | None = None,
@@ -72,17 +61,19 @@ def train_all(
         n_jobs: processes; by default as many as there are cores, or fewer if the configs ask for several BLAS threads
             each. They have one where neither the config nor the task says how many.
         max_stack: runs in a stack at most; by default as many as are fast.
-        backend: ``loky``, or ``sequential`` for training in this process, one stack after the other.
+        backend: ``loky``, or ``sequential`` for training in this process, one stack after the other, or ``dask`` for
+            the workers of a cluster.
+        scheduler: address of the cluster's.
         resume: go on with the runs that the directories hold; see ``runner.run``.
         begin: is called for each task before it is given away.
         judge: may end runs before their time; those of a task's ``unit`` see each other.
 
     Raises:
-        NnlabError: a setting is out of its range, or a directory can't be trained in.
+        NnlabError: a setting is out of its range, a directory can't be trained in, or the cluster can't be reached.
         KeyboardInterrupt: on Ctrl-C or SIGTERM, when the workers are gone. Their runs count as KILLED, and all that had
             the time have closed their records.
     """
-    check_settings(n_jobs, max_stack, backend)
+    check_settings(n_jobs, max_stack, backend, scheduler)
     configs = [task.job.config for task in tasks]
     starts = _starts(tasks) if resume else [0] * len(tasks)
     epochs = stacks.epochs(configs)
@@ -90,17 +81,32 @@ def train_all(
     groups: dict[int, list[int]] = {}
     for position, task in enumerate(tasks):
         groups.setdefault(configs[position].training.blas_threads or task.threads or 1, []).append(position)
-    with interruptible():
+    with interruptible(), _opened(backend, scheduler, tasks) as (train, cores):
         for threads, group in groups.items():
-            workers = min(n_jobs or max(1, joblib.cpu_count() // threads), len(group))
+            workers = min(n_jobs or cores(threads), len(group))
             todo = [
                 stacks.Run(configs[position], epochs[position], 0 if judge else starts[position], tasks[position].unit)
                 for position in group
             ]
             cuts = stacks.cut(todo, workers, max_stack)
             chunks = [[tasks[group[position]] for position in positions] for positions in cuts]
-            train = functools.partial(_train, parent=parent, threads=threads, max_stack=max_stack, judge=judge)
-            _BACKENDS[backend](_begun(chunks, begin), train, workers, progress, parent=parent, resume=resume)
+            training = Training(parent, threads, max_stack, judge)
+            train(_begun(chunks, begin), training, workers, progress, resume=resume)
+
+
+@contextlib.contextmanager
+def _opened(
+    backend: str, scheduler: str | None, tasks: Sequence[Task]
+) -> Iterator[tuple[_Backend, Callable[[int], int]]]:
+    """Give what trains chunks, and how many at a time for so many BLAS threads each."""
+    if backend != "dask":
+        yield _BACKENDS[backend], lambda threads: max(1, joblib.cpu_count() // threads)
+        return
+    from nnlab.cluster import dask_backend  # and with it Dask, which takes a second
+
+    assert scheduler is not None  # noqa: S101 - check_settings() has seen to it
+    with dask_backend.connect(scheduler, is_tracked=any(task.job.config.tracking.enabled for task in tasks)) as cluster:
+        yield cluster.train, lambda _: cluster.workers()
 
 
 def _starts(tasks: Sequence[Task]) -> list[int]:
@@ -110,7 +116,7 @@ def _starts(tasks: Sequence[Task]) -> list[int]:
     return [int(folder.name.rpartition("-")[2]) if folder else 0 for folder in found]
 
 
-def check_settings(n_jobs: object, max_stack: object, backend: object) -> None:
+def check_settings(n_jobs: object, max_stack: object, backend: object, scheduler: object = None) -> None:
     """Refuse settings that are out of their range, whatever they are.
 
     Raises:
@@ -119,9 +125,14 @@ def check_settings(n_jobs: object, max_stack: object, backend: object) -> None:
     for key, value in (("n_jobs", n_jobs), ("max_stack", max_stack)):
         if value is not None and (type(value) is not int or value < 1):
             raise NnlabError(f"hydra.launcher.{key}={value}: must be at least 1, or null for what is the fastest")
-    if not isinstance(backend, str) or backend not in _BACKENDS:
-        choices = ", ".join(_BACKENDS)
-        raise NnlabError(f"hydra.launcher.backend={backend}: there is no such choice; choose from {choices}")
+    if backend not in (choices := (*_BACKENDS, "dask")):
+        shown = ", ".join(choices)
+        raise NnlabError(f"hydra.launcher.backend={backend}: there is no such choice; choose from {shown}")
+    if (backend == "dask") != (scheduler is not None):
+        what = "needs hydra.launcher.scheduler=tcp://HOST:PORT" if backend == "dask" else "has no scheduler"
+        raise NnlabError(f"hydra.launcher.backend={backend}: it {what}")
+    if scheduler is not None and not isinstance(scheduler, str):
+        raise NnlabError(f"hydra.launcher.scheduler={scheduler}: give an address, tcp://HOST:PORT")
 
 
 def _begun(chunks: Iterable[Chunk], begin: Callable[[Task], object] | None) -> Iterator[Chunk]:
@@ -133,36 +144,12 @@ def _begun(chunks: Iterable[Chunk], begin: Callable[[Task], object] | None) -> I
         yield chunk
 
 
-def _train(
-    chunk: Chunk,
-    progress: Watcher,
-    *,
-    resume: bool,
-    parent: str | None,
-    threads: int,
-    max_stack: int | None,
-    judge: Judge | None,
-) -> list[Outcome]:
-    return runner.run(
-        [task.job for task in chunk],
-        [task.directory for task in chunk],
-        names=[task.name for task in chunk],
-        parent=parent,
-        progress=progress,
-        threads=threads,
-        max_stack=max_stack,
-        resume=resume,
-        judge=judge,
-    )
-
-
 def _sequential(
     chunks: Iterator[Chunk],
-    train: _Train,
+    training: Training,
     workers: int,  # noqa: ARG001 - of a ``_Backend``
     progress: SweepProgress,
     *,
-    parent: str | None,
     resume: bool,
 ) -> None:
     """Train one chunk after the other in this process."""
@@ -171,21 +158,13 @@ def _sequential(
         while todo:
             work, future = todo.popleft(), Future[list[Outcome]]()
             try:
-                future.set_result(train(work.chunk, progress, resume=work.resume))
+                future.set_result(training.run(work.chunk, progress, resume=work.resume))
             except Exception as error:
                 future.set_exception(error)
-            todo.extend(judged(work, future, progress, parent))
+            todo.extend(judged(work, future, progress, training.parent))
 
 
-def _loky(
-    chunks: Iterator[Chunk],
-    train: _Train,
-    workers: int,
-    progress: SweepProgress,
-    *,
-    parent: str | None,
-    resume: bool,
-) -> None:
+def _loky(chunks: Iterator[Chunk], training: Training, workers: int, progress: SweepProgress, *, resume: bool) -> None:
     """Train chunks in worker processes."""
     again: deque[Work] = deque()
     with Reports(progress.directory) as reports:
@@ -193,16 +172,16 @@ def _loky(
             with Pool[Work, list[Outcome]](reports) as pool:
                 while True:
                     while len(pool) < workers and (chunk := next(chunks, None)):
-                        pool.submit(Work(chunk, resume), functools.partial(train, chunk, resume=resume))
+                        pool.submit(Work(chunk, resume), functools.partial(training.run, chunk, resume=resume))
                     if not len(pool) and again:
                         work = again.popleft()
-                        pool.submit(work, functools.partial(train, work.chunk, resume=work.resume))
+                        pool.submit(work, functools.partial(training.run, work.chunk, resume=work.resume))
                     if not len(pool):
                         break
                     done = pool.done(_POLL_SECONDS)
                     progress.take(reports.read())
                     for work, future in done:
-                        again.extend(judged(work, future, progress, parent))
+                        again.extend(judged(work, future, progress, training.parent))
         finally:
             progress.take(reports.read())
 

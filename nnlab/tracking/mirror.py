@@ -99,6 +99,7 @@ class Mirror:
         if self.is_follower and not is_alive and attempts.is_abandoned(directory):
             return True
         at = replace(cursor.read(directory, self.key), problem=None)
+        at.is_elsewhere = at.is_elsewhere and not is_alive
         if at.is_elsewhere and (is_settled := self._left_to_others(directory, header, at)) is not None:
             return is_settled
         if self._patient is not None:

@@ -29,8 +29,7 @@ class _KilledError(BaseException):
 
 def checkpoints(directory: Path) -> dict[str, bytes]:
     return {
-        str(path.relative_to(directory)): path.read_bytes()
-        for path in sorted(directory.glob("*/checkpoints/*/*.npy"))
+        str(path.relative_to(directory)): path.read_bytes() for path in sorted(directory.glob("*/checkpoints/*/*.npy"))
     }
 
 

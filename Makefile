@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test lint types tests figures trajectories bench bench-sweeps faults clean
+.PHONY: run test lint types tests figures trajectories bench bench-sweeps bench-scale faults clean
 
 run: .venv/installed
 	$(BIN)/nnlab train -m activation=sigmoid,tanh,relu 'seed=range(5)' training.epochs=60
@@ -39,6 +39,10 @@ bench: .venv/installed
 bench-sweeps: .venv/installed
 	$(BIN)/pip install -q -c constraints.txt -e '.[bench]'
 	$(BIN)/python benchmarks/sweeps/run.py
+
+# Many thin workers on a real Dask scheduler, and PostgreSQL with MLflow's server under load; writes benchmarks/SCALE.md.
+bench-scale: .venv/installed-test
+	$(BIN)/python -m benchmarks.scale.run
 
 # Injects faults by the hundred and counts what is lost; writes benchmarks/FAULTS.md. Needs strace. About an hour.
 faults: .venv/installed-test

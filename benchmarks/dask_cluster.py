@@ -36,6 +36,11 @@ class DaskCluster:
         """Of the scheduler."""
         return f"tcp://{_HOST}:{self._port}"
 
+    @property
+    def scheduler_pid(self) -> int | None:
+        """Process id of the scheduler, once it is started."""
+        return self._scheduler.pid if self._scheduler else None
+
     def start(self, workers: int) -> None:
         """Start the scheduler and some workers.
 

@@ -23,7 +23,7 @@ from benchmarks.faults import mirrored
 DEPLOY = Path(__file__).parents[1] / "deploy"
 HOST = "127.0.0.1"
 USER = "ann"
-_START_SECONDS = 120.0
+_START_SECONDS, _CLOSING_SECONDS = 120.0, 20.0
 _SECRETS = ("PGPASSWORD", "MLFLOW_AUTH_ADMIN_PASSWORD", "MLFLOW_FLASK_SERVER_SECRET_KEY")
 _COPIED = ("runs", "tags", "params", "metrics", "inputs")
 
@@ -133,7 +133,11 @@ class TeamServer:
         if self._process is None:
             return
         os.killpg(self._process.pid, number)
-        self._process.wait(60)
+        try:
+            self._process.wait(_CLOSING_SECONDS)
+        except subprocess.TimeoutExpired:  # it waits for clients that don't go
+            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
         self._process = None
 
     def _answers(self) -> bool:
@@ -152,6 +156,23 @@ class TeamServer:
         """Return how many values of metrics the store has by now."""
         with self.connect() as connection:
             return int(connection.execute("select count(*) from metrics").fetchone()[0])  # type: ignore[index]
+
+    def size(self) -> int:
+        """Return the bytes of the store: database and artifacts."""
+        with self.connect() as connection:
+            query = "select sum(pg_database_size(datname)) from pg_database where datname like 'mlflow%'"
+            database = int(connection.execute(query).fetchone()[0])  # type: ignore[index]
+        return database + sum(path.stat().st_size for path in self.artifacts.rglob("*") if path.is_file())
+
+    def calls(self) -> int:
+        """Return how many requests the server has answered so far, by its log."""
+        return (self.folder / "server.log").read_text().count(' HTTP/1.1"')
+
+    def pids(self) -> dict[str, int]:
+        """Return the processes at the top of the server and of the database."""
+        assert self._process is not None  # noqa: S101 - it is started
+        postmaster = (self.folder / "database" / "postmaster.pid").read_text().split()[0]
+        return {"server": self._process.pid, "database": int(postmaster)}
 
     def problems(self, directories: Sequence[Path], artifacts: Path | None = None) -> list[str]:
         """Return what the store lacks of some runs, and what else it has.

@@ -19,30 +19,36 @@ pytestmark = pytest.mark.services
 _SECONDS = 240
 _EPOCHS = 400
 _SWEEP = ["dataset=moons", "seed=range(3)", "activation=tanh,relu,sigmoid", f"training.epochs={_EPOCHS}"]
-_SWEEP += ["training.batch_size=null", "checkpoint.every=100", "schedule._target_=patient.constant"]
-_PATIENT = """
+_SWEEP += ["training.batch_size=null", "checkpoint.every=100", "schedule._target_=gated.constant"]
+_GATED = """
+import os
 import time
 
 
-def constant(total, *, seconds: float = 0.0):
+def constant(total, *, gate: str = ""):
     def schedule(step):
-        time.sleep(seconds)
+        deadline = time.monotonic() + 200
+        while gate and step == 150 and not os.path.exists(gate) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        time.sleep(0.005 if gate else 0)
         return 1.0
 
     return schedule
 """
 
 
-@pytest.fixture(autouse=True)
-def patient(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> None:
-    """A schedule that takes its time, so that trackers have some, whatever the machine."""
-    folder = tmp_path_factory.mktemp("own")
-    (folder / "patient.py").write_text(_PATIENT)
+@pytest.fixture
+def gate(environment: dict[str, str], tmp_path: Path) -> Path:
+    """A file that runs wait for in epoch 151, so that they are under way as long as the test wants, on any machine."""
+    folder = tmp_path / "own"
+    folder.mkdir()
+    (folder / "gated.py").write_text(_GATED)
     environment["PYTHONPATH"] = str(folder)
+    return folder / "open"
 
 
 @pytest.fixture
-def cluster(tmp_path: Path, environment: dict[str, str]) -> Iterator[DaskCluster]:
+def cluster(tmp_path: Path, environment: dict[str, str], gate: Path) -> Iterator[DaskCluster]:
     folder = tmp_path / "cluster"
     folder.mkdir()
     started = DaskCluster(folder, environment)
@@ -88,10 +94,10 @@ def _worker_of(cluster: DaskCluster, run_ids: set[str]) -> int | None:
 
 
 def test_a_killed_workers_stack_goes_elsewhere_and_ends_bit_identical(
-    team_server: TeamServer, environment: dict[str, str], cluster: DaskCluster, tmp_path: Path
+    team_server: TeamServer, environment: dict[str, str], cluster: DaskCluster, gate: Path, tmp_path: Path
 ) -> None:
     order = [f"hydra.launcher.scheduler={cluster.address}", "hydra.launcher.backend=dask", "hydra.launcher.max_stack=3"]
-    order += ["+schedule.seconds=0.015"]
+    order += [f"+schedule.gate={gate}"]
     with (tmp_path / "shown.log").open("wb") as shown:
         sweep = subprocess.Popen(
             _nnlab("train", "-m", *_SWEEP, *order), cwd=tmp_path, env=environment, stdout=shown, stderr=shown
@@ -104,6 +110,7 @@ def test_a_killed_workers_stack_goes_elsewhere_and_ends_bit_identical(
         victim = _worker_of(cluster, {run_id for run_id, points in _sent(team_server).items() if points > 300})
         time.sleep(0.1)
     cluster.kill(victim)
+    gate.touch()
     begun = {
         mirrored.lines(directory)[0]["run_id"]: max(step for _, step in _values(directory))
         for directory in mirrored.journals(cluster.place(victim) / "outputs")
@@ -188,9 +195,9 @@ def test_workers_without_a_way_out_get_the_data_sent(environment: dict[str, str]
 
 
 def test_an_interrupted_sweep_is_gone_on_with(
-    environment: dict[str, str], cluster: DaskCluster, tmp_path: Path
+    environment: dict[str, str], cluster: DaskCluster, gate: Path, tmp_path: Path
 ) -> None:
-    order = [*_SWEEP, "+schedule.seconds=0.01", "tracking=none", "hydra.launcher.backend=dask"]
+    order = [*_SWEEP, f"+schedule.gate={gate}", "tracking=none", "hydra.launcher.backend=dask"]
     order += [f"hydra.launcher.scheduler={cluster.address}", "hydra.launcher.max_stack=3"]
     with (tmp_path / "shown.log").open("wb") as shown:
         sweep = subprocess.Popen(_nnlab("train", "-m", *order), cwd=tmp_path, env=environment, stdout=shown)
@@ -199,8 +206,8 @@ def test_an_interrupted_sweep_is_gone_on_with(
         assert sweep.poll() is None, (tmp_path / "shown.log").read_text()
         assert time.monotonic() < deadline
         time.sleep(0.1)
-    time.sleep(1)
     sweep.terminate()
+    gate.touch()
     assert sweep.wait(60) == 130
     (directory,) = (tmp_path / "outputs" / "sweeps").iterdir()
     statuses = [mirrored.lines(run)[-1]["status"] for run in sorted(mirrored.journals(tmp_path / "outputs"))]
@@ -209,7 +216,7 @@ def test_an_interrupted_sweep_is_gone_on_with(
         assert [each for each in mirrored.journals(cluster.place(number) / "outputs") if _is_open(each)] == []
 
     resumed = subprocess.run(
-        _nnlab("resume", "--trust", "patient.constant", str(directory)), env=environment, capture_output=True, text=True
+        _nnlab("resume", "--trust", "gated.constant", str(directory)), env=environment, capture_output=True, text=True
     )
     assert resumed.returncode == 0, resumed.stdout + resumed.stderr
     for number in range(9):

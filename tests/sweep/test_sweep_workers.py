@@ -19,7 +19,7 @@ from nnlab.sweep import workers
 from nnlab.sweep.pool import Pool
 from nnlab.sweep.progress import SweepProgress
 from nnlab.sweep.reporter import Reporter, Reports
-from nnlab.sweep.work import Work, judged
+from nnlab.sweep.work import Training, Work, judged
 from nnlab.sweep.workers import Task, train_all
 from nnlab.training import EpochResult
 from nnlab.watcher import Outcome, Watcher
@@ -131,28 +131,29 @@ class Deadly:
         self.watcher.ended(directory, outcome, epochs_left)
 
 
-_train = workers._train
-
-
-def kills_once(chunk: Sequence[Task], progress: Watcher, *, resume: bool, **how: object) -> list[Outcome]:
+class KillsOnce(Training):
     """Train, but end the process the first time that there is a run with seed 1."""
-    mark = chunk[0].directory.parent / "killed"
-    if any(task.job.config.seed == 1 for task in chunk) and not mark.exists():
-        mark.touch()
-        progress = Deadly(progress)
-    return _train(chunk, progress, resume=resume, **how)  # type: ignore[arg-type]
+
+    def run(self, chunk: Sequence[Task], progress: Watcher, *, resume: bool) -> list[Outcome]:
+        mark = chunk[0].directory.parent / "killed"
+        if any(task.job.config.seed == 1 for task in chunk) and not mark.exists():
+            mark.touch()
+            progress = Deadly(progress)
+        return super().run(chunk, progress, resume=resume)
 
 
-def kills_always(chunk: Sequence[Task], progress: Watcher, *, resume: bool, **how: object) -> list[Outcome]:
+class KillsAlways(Training):
     """Train, but end the process each time that there is a run with seed 1."""
-    if any(task.job.config.seed == 1 for task in chunk):
-        progress = Deadly(progress)
-    return _train(chunk, progress, resume=resume, **how)  # type: ignore[arg-type]
+
+    def run(self, chunk: Sequence[Task], progress: Watcher, *, resume: bool) -> list[Outcome]:
+        if any(task.job.config.seed == 1 for task in chunk):
+            progress = Deadly(progress)
+        return super().run(chunk, progress, resume=resume)
 
 
 @linux
 def test_what_a_killed_worker_was_at_is_gone_on_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(workers, "_train", kills_once)
+    monkeypatch.setattr(workers, "Training", KillsOnce)
     planned = seeds(tmp_path / "sweep", 3, "checkpoint.every=2")
     assert trained(planned, n_jobs=2) == dict.fromkeys(range(3), FINE)
     assert (tmp_path / "sweep" / "killed").exists()
@@ -165,7 +166,7 @@ def test_what_a_killed_worker_was_at_is_gone_on_with(tmp_path: Path, monkeypatch
 def test_a_run_that_ends_its_process_each_time_fails_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(workers, "_train", kills_always)
+    monkeypatch.setattr(workers, "Training", KillsAlways)
     planned = seeds(tmp_path / "sweep", 2)
     outcomes = trained(planned, n_jobs=1)
     reason = "its worker process was killed (SIGKILL), and again when it trained alone, perhaps for want of memory"

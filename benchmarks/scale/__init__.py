@@ -1,0 +1,1 @@
+"""What many workers and many runs cost: `make bench-scale`."""

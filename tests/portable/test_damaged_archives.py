@@ -51,7 +51,7 @@ def test_what_is_cut_off_or_longer_is_refused(home: Machine, machine: Machines, 
     assert not away.outputs.exists()
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(place=st.floats(0, 1, exclude_max=True), change=st.integers(1, 255))
 def test_a_seal_made_anew_helps_nobody(
     home: Machine, machine: Machines, place: float, change: int, monkeypatch: pytest.MonkeyPatch

@@ -388,15 +388,20 @@ def test_leftovers_of_killed_processes(outputs: Path) -> None:
     folder = run(outputs)
     sweep = run(outputs, "sweeps/s", jobs=1)
     made = [outputs / ".mlflow.db.new", folder / "checkpoints/.epoch-000003.tmp/x.npy", sweep / ".progress-1.jsonl"]
+    made.append(outputs / ".import/lock")
     for path in made:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
     assert not troubles()  # a moment ago
-    for path in (made[0], made[1].parent, made[2]):
+    for path in (made[0], made[1].parent, made[2], made[3].parent):
         os.utime(path, (OLD, OLD))
+    fd = os.open(made[3], os.O_RDWR)
+    assert locks.try_lock(fd)
+    assert "3 leftovers of killed processes" in troubles()  # an import may take its time
+    os.close(fd)
     wrong = troubles()
     subprocess.run(["sh", "-c", wrong.partition("run: ")[2]], check=True)
-    assert "3 leftovers of killed processes" in wrong
+    assert "4 leftovers of killed processes" in wrong
     assert not troubles()
 
 

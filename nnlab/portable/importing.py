@@ -40,14 +40,13 @@ def bring_in(file: Path) -> int:
     with Display("checking", file.stat().st_size if file.is_file() else 0) as display:
         archive = Archive(file, display.advance)
     with archive:
-        store.uri(outputs)  # refuses what is none before anything is done
+        say_where()
         sizes = sum(known["size"] for known in archive.manifest.files().values())
         with staging(outputs) as work:
             with Display("importing", sizes) as display:
                 arrived = arrivals(archive, outputs, work, display.advance)
             _place(arrived, outputs, work)
     tracked = [each.target for each in arrived if each.header.get("tracking")]
-    say_where(bool(tracked))
     _tell(arrived)
     key = store.key(store.uri(outputs))
     left = [directory for directory in tracked if not cursor.is_mirrored(directory, key)]

@@ -24,7 +24,7 @@ from nnlab.portable.archive import Archive, Progress
 from nnlab.portable.manifest import RecordEntry
 from nnlab.tracking import runs
 
-State = Literal["new", "extended", "already here", "further here"]
+State = Literal["new", "extended", "already here", "further here", "noted otherwise"]
 
 _PIECE = 1 << 20
 _LEVELS = 3  # that a job may lie below its sweep
@@ -38,7 +38,7 @@ class Arrival:
         entry: what the manifest says of it.
         header: the first line of its journal.
         state: ``new``; ``extended``, as the archive has more of it; ``already here``; ``further here`` than in the
-            archive.
+            archive; ``noted otherwise``, the same but for what was noted of it after its end (``journal.annotate``).
         target: its directory here.
         staged: where its files are put before they go there.
         wanted: the files that are to go there.
@@ -68,6 +68,7 @@ def arrivals(archive: Archive, outputs: Path, work: Path, progress: Progress) ->
     """
     entries = sorted(archive.manifest.records, key=lambda each: each.place)
     targets = _targets(entries, outputs)
+    _check_room(archive.path, sum(entry.files[journal.NAME]["size"] for entry in entries), work)
     found = []
     for number, entry in enumerate(entries):
         target = targets[entry.place]
@@ -77,12 +78,8 @@ def arrivals(archive: Archive, outputs: Path, work: Path, progress: Progress) ->
         name = f"{entry.place}/{journal.NAME}"
         archive.extract(name, entry.files[journal.NAME], staged / journal.NAME, progress)
         found.append(_arrival(archive.path, entry, target, staged))
-    needed = sum(each.entry.files[name]["size"] for each in found for name in each.wanted - {journal.NAME})
-    if needed > (free := shutil.disk_usage(work).free):
-        text = (
-            f"{archive.path} takes {needed / 1e6:,.1f} MB, and there are {free / 1e6:,.1f} MB left where {outputs} is"
-        )
-        raise NnlabError(text, exit_code=1)
+    rest = sum(each.entry.files[name]["size"] for each in found for name in each.wanted - {journal.NAME})
+    _check_room(archive.path, rest, work)
     for each in found:
         for name, known in sorted(each.entry.files.items()):
             place = each.staged / name if name in each.wanted else None
@@ -93,6 +90,12 @@ def arrivals(archive: Archive, outputs: Path, work: Path, progress: Progress) ->
         if journal.NAME not in each.wanted:
             (each.staged / journal.NAME).unlink()
     return found
+
+
+def _check_room(path: Path, needed: int, work: Path) -> None:
+    if needed > (free := shutil.disk_usage(work).free):
+        text = f"{path} takes {needed / 1e6:,.1f} MB more, and there are {free / 1e6:,.1f} MB left"
+        raise NnlabError(f"{text} where {work.parents[1]} is", exit_code=1)
 
 
 def _targets(entries: list[RecordEntry], outputs: Path) -> dict[str, Path]:
@@ -170,17 +173,32 @@ def _compared(here: Path, there: Path) -> State:
         NnlabError: they differ within what both have.
     """
     own, other = journal.whole_lines(here), journal.whole_lines(there)
-    same, line = min(own, other), 1
-    for ours, theirs in _pieces(here, there, same):
-        if ours != theirs:
-            at = next(place for place, pair in enumerate(zip(ours, theirs, strict=True)) if pair[0] != pair[1])
-            line += ours[:at].count(b"\n")
+    line, begin, offset = 1, 0, 0  # the line that is compared, where it begins, and what has been compared
+    for ours, theirs in _pieces(here, there, min(own, other)):
+        is_same = ours == theirs
+        at = next((n for n, pair in enumerate(zip(ours, theirs, strict=True)) if pair[0] != pair[1]), 0)
+        alike = ours if is_same else ours[:at]
+        line += alike.count(b"\n")
+        begin = offset + alike.rindex(b"\n") + 1 if b"\n" in alike else begin
+        offset += len(alike)
+        if not is_same and _are_notes(here, there, begin):
+            return "noted otherwise"
+        if not is_same:
             raise NnlabError(
                 f"{here.parent} and the archive's copy of it have gone different ways (from line {line} of "
                 f"{journal.NAME} on), so they can't be made one: move one of them away"
             )
-        line += ours.count(b"\n")
     return "already here" if own == other else "extended" if own < other else "further here"
+
+
+def _are_notes(here: Path, there: Path, begin: int) -> bool:
+    """Say whether two journals differ from some line on in notes alone, of a run that had ended before."""
+    end: Event = {}
+    for end, offset in journal.read_events(here):  # noqa: B007 - the last before that line
+        if offset == begin:
+            break
+    later = [event for path in (here, there) for event, _ in journal.read_events(path, begin)]
+    return end.get("type") == "status" and all(event["type"] in ("tags", "artifact") or event == end for event in later)
 
 
 def _pieces(here: Path, there: Path, size: int) -> Iterator[tuple[bytes, bytes]]:

@@ -13,20 +13,18 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Literal
 
 from nnlab import journal
 from nnlab.errors import NnlabError
 from nnlab.journal import Event
 from nnlab.one_line import one_line
-from nnlab.portable import record
-from nnlab.portable.archive import Archive, Progress
+from nnlab.portable import copies, record
+from nnlab.portable.archive import Archive
+from nnlab.portable.copies import State
 from nnlab.portable.manifest import RecordEntry
+from nnlab.portable.seal import Progress
 from nnlab.tracking import runs
 
-State = Literal["new", "extended", "already here", "further here", "noted otherwise"]
-
-_PIECE = 1 << 20
 _LEVELS = 3  # that a job may lie below its sweep
 
 
@@ -128,7 +126,7 @@ def _arrival(path: Path, entry: RecordEntry, target: Path, staged: Path) -> Arri
         state: State = "new"
         wanted = _unlike(entry, target)
     else:
-        state = _compared(target / journal.NAME, staged / journal.NAME)
+        state = copies.compare(target / journal.NAME, staged / journal.NAME)
         if state == "extended":
             record.check_at_rest(target)
             with _of_archive(path, entry, staged):
@@ -164,48 +162,6 @@ def _check_sweep(arrived: record.Record, target: Path) -> None:
         above = record.of(folder)
         if above is not None and above.run_id != arrived.header.get("parent"):
             raise NnlabError(f"{folder} is another sweep than that of the archive's {target.name}: move it away")
-
-
-def _compared(here: Path, there: Path) -> State:
-    """Compare two journals of one run, but for torn lines at their ends.
-
-    Raises:
-        NnlabError: they differ within what both have.
-    """
-    own, other = journal.whole_lines(here), journal.whole_lines(there)
-    line, begin, offset = 1, 0, 0  # the line that is compared, where it begins, and what has been compared
-    for ours, theirs in _pieces(here, there, min(own, other)):
-        is_same = ours == theirs
-        at = next((n for n, pair in enumerate(zip(ours, theirs, strict=True)) if pair[0] != pair[1]), 0)
-        alike = ours if is_same else ours[:at]
-        line += alike.count(b"\n")
-        begin = offset + alike.rindex(b"\n") + 1 if b"\n" in alike else begin
-        offset += len(alike)
-        if not is_same and _are_notes(here, there, begin):
-            return "noted otherwise"
-        if not is_same:
-            raise NnlabError(
-                f"{here.parent} and the archive's copy of it have gone different ways (from line {line} of "
-                f"{journal.NAME} on), so they can't be made one: move one of them away"
-            )
-    return "already here" if own == other else "extended" if own < other else "further here"
-
-
-def _are_notes(here: Path, there: Path, begin: int) -> bool:
-    """Say whether two journals differ from some line on in notes alone, of a run that had ended before."""
-    end: Event = {}
-    for end, offset in journal.read_events(here):  # noqa: B007 - the last before that line
-        if offset == begin:
-            break
-    later = [event for path in (here, there) for event, _ in journal.read_events(path, begin)]
-    return end.get("type") == "status" and all(event["type"] in ("tags", "artifact") or event == end for event in later)
-
-
-def _pieces(here: Path, there: Path, size: int) -> Iterator[tuple[bytes, bytes]]:
-    with here.open("rb") as ours, there.open("rb") as theirs:
-        for start in range(0, size, _PIECE):
-            length = min(_PIECE, size - start)
-            yield ours.read(length), theirs.read(length)
 
 
 def _unlike(entry: RecordEntry, target: Path) -> set[str]:

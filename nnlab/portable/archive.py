@@ -74,7 +74,7 @@ class Writer:
                     progress(len(piece))
             if size or source.read(1):
                 raise NnlabError(f"{path} is written to while it is read: somebody is at work on it")
-            return {"size": os.fstat(source.fileno()).st_size, "sha256": found.hexdigest()}
+            return Sum(size=os.fstat(source.fileno()).st_size, sha256=found.hexdigest())
 
     def finish(self, listed: Manifest) -> None:
         """Add the manifest, and seal it all."""
@@ -151,7 +151,7 @@ class Archive:
                 if file is not None and target is not None:
                     with naming(target):
                         file.write(piece)
-        if (size, found.hexdigest()) != (known["size"], known["sha256"]):
+        if (size, found.hexdigest()) != (known.size, known.sha256):
             raise NnlabError(one_line(f"{self.path} is damaged: {name} is not what its manifest says"))
 
 
@@ -202,7 +202,7 @@ def _checked(infos: list[zipfile.ZipInfo], listed: Manifest) -> dict[str, zipfil
             raise NnlabError(f"{name!r} is not a regular file as `nnlab export` adds it")
         if info.flag_bits & ~_UTF8 or info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             raise NnlabError(f"{name!r} is encrypted, or compressed as none of ours")
-        if info.file_size != known[name]["size"]:
+        if info.file_size != known[name].size:
             raise NnlabError(f"{name!r} has not the size that its manifest says")
     return found
 

@@ -66,7 +66,7 @@ def arrivals(archive: Archive, outputs: Path, work: Path, progress: Progress) ->
     """
     entries = sorted(archive.manifest.records, key=lambda each: each.place)
     targets = _targets(entries, outputs)
-    _check_room(archive.path, sum(entry.files[journal.NAME]["size"] for entry in entries), work)
+    _check_room(archive.path, sum(entry.files[journal.NAME].size for entry in entries), work)
     found = []
     for number, entry in enumerate(entries):
         target = targets[entry.place]
@@ -76,7 +76,7 @@ def arrivals(archive: Archive, outputs: Path, work: Path, progress: Progress) ->
         name = f"{entry.place}/{journal.NAME}"
         archive.extract(name, entry.files[journal.NAME], staged / journal.NAME, progress)
         found.append(_arrival(archive.path, entry, target, staged))
-    rest = sum(each.entry.files[name]["size"] for each in found for name in each.wanted - {journal.NAME})
+    rest = sum(each.entry.files[name].size for each in found for name in each.wanted - {journal.NAME})
     _check_room(archive.path, rest, work)
     for each in found:
         for name, known in sorted(each.entry.files.items()):
@@ -169,7 +169,7 @@ def _unlike(entry: RecordEntry, target: Path) -> set[str]:
     return {
         name
         for name, known in entry.files.items()
-        if name == journal.NAME or not _is_like(target / name, known["size"], known["sha256"])
+        if name == journal.NAME or not _is_like(target / name, known.size, known.sha256)
     }
 
 

@@ -42,7 +42,7 @@ def bring_in(file: Path) -> int:
         archive = Archive(file, display.advance)
     with archive:
         say_where()
-        sizes = sum(known["size"] for known in archive.manifest.files().values())
+        sizes = sum(known.size for known in archive.manifest.files().values())
         try:
             with staging(outputs) as work:
                 with Display("importing", sizes) as display:

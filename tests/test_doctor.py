@@ -400,6 +400,18 @@ def test_leftovers_of_killed_processes(outputs: Path) -> None:
     assert not troubles()
 
 
+def test_what_a_killed_import_leaves_and_one_at_work_has(outputs: Path) -> None:
+    run(outputs)
+    (outputs / ".import").mkdir()
+    (outputs / ".import" / "lock").touch()
+    os.utime(outputs / ".import", (OLD, OLD))
+    fd = os.open(outputs / ".import" / "lock", os.O_RDWR)
+    assert locks.try_lock(fd)
+    assert not troubles()  # it may take its time
+    os.close(fd)
+    assert f"rm -r {outputs / '.import'}" in troubles()
+
+
 def test_a_trainer_without_a_tracker(outputs: Path) -> None:
     journal = Journal(outputs / "runs/a")
     journal.write("run", run_id="r", name="x", parent=None, tracking={"max_points": 320})

@@ -53,7 +53,7 @@ def test_help_names_every_verb(capsys: pytest.CaptureFixture[str]) -> None:
         main(["--help"])
     assert ended.value.code == 0
     printed = capsys.readouterr().out
-    for verb in ("train", "sync", "compare", "evaluate", "ui", "doctor", "data"):
+    for verb in ("train", "sync", "compare", "evaluate", "export", "import", "ui", "doctor", "data"):
         assert f"    {verb} " in printed
 
 

@@ -18,7 +18,7 @@ import stat
 import struct
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -28,14 +28,11 @@ from nnlab import regular_file
 from nnlab.errors import NnlabError, naming
 from nnlab.machine_memory import check_fits
 from nnlab.one_line import one_line
-from nnlab.portable import manifest
+from nnlab.portable import manifest, seal
 from nnlab.portable.manifest import Manifest, Sum
-
-Progress = Callable[[int], None]
-"""Takes how many bytes have been done since it was last told."""
+from nnlab.portable.seal import Progress
 
 _STORED = (".npy", ".png")  # numbers that look like chance, and what is compressed already
-_SEAL_BYTES = 64
 _PIECE = 1 << 20  # bytes at a time
 _END = struct.Struct("<4s4H2LH")  # a zip file's end: mark, disks, entries here and in all, size, offset, comment
 _MOST_FILES_BYTES = 1 << 29  # of the list of files; some 4 million
@@ -77,18 +74,15 @@ class Writer:
                     progress(len(piece))
             if size or source.read(1):
                 raise NnlabError(f"{path} is written to while it is read: somebody is at work on it")
-            return {"size": os.fstat(source.fileno()).st_size, "sha256": found.hexdigest()}
+            return Sum(size=os.fstat(source.fileno()).st_size, sha256=found.hexdigest())
 
     def finish(self, listed: Manifest) -> None:
         """Add the manifest, and seal it all."""
         data = manifest.encode(listed)
         self._zip.writestr(_info(manifest.NAME, len(data), zipfile.ZIP_STORED), data)
-        self._zip.comment = b"0" * _SEAL_BYTES
+        self._zip.comment = b"0" * seal.BYTES
         self._zip.close()
-        self._file.seek(0)
-        seal = _hash(self._file, self._file.seek(0, os.SEEK_END) - _SEAL_BYTES, lambda _: None)
-        self._file.seek(-_SEAL_BYTES, os.SEEK_END)
-        self._file.write(seal.encode())
+        seal.put(self._file)
 
 
 class Archive:
@@ -111,7 +105,7 @@ class Archive:
         self._file = regular_file.opened(path)
         try:
             with _refusing(path), naming(path):
-                _check_seal(self._file, progress)
+                seal.check(self._file, progress)
                 _check_end(self._file, path)
                 self._zip = zipfile.ZipFile(self._file)
                 infos = self._zip.infolist()
@@ -157,7 +151,7 @@ class Archive:
                 if file is not None and target is not None:
                     with naming(target):
                         file.write(piece)
-        if (size, found.hexdigest()) != (known["size"], known["sha256"]):
+        if (size, found.hexdigest()) != (known.size, known.sha256):
             raise NnlabError(one_line(f"{self.path} is damaged: {name} is not what its manifest says"))
 
 
@@ -180,35 +174,11 @@ def _info(name: str, size: int, kind: int | None = None) -> zipfile.ZipInfo:
     return info
 
 
-def _hash(file: BinaryIO, size: int, progress: Progress) -> str:
-    """Return the SHA-256 of a file's first bytes."""
-    file.seek(0)
-    found = hashlib.sha256()
-    while size and (piece := file.read(min(_PIECE, size))):
-        found.update(piece)
-        size -= len(piece)
-        progress(len(piece))
-    return found.hexdigest()
-
-
-def _check_seal(file: BinaryIO, progress: Progress) -> None:
-    size = file.seek(0, os.SEEK_END) - _SEAL_BYTES
-    file.seek(max(0, size))
-    seal = file.read(_SEAL_BYTES)
-    file.seek(0)
-    if file.read(4) != b"PK\x03\x04":
-        raise NnlabError("it is no archive that `nnlab export` has made")
-    if size < _END.size or not set(seal) <= set(b"0123456789abcdef"):
-        raise NnlabError("it was not made by `nnlab export`, or has lost its end: copy it again")
-    if _hash(file, size, progress).encode() != seal:
-        raise NnlabError("it is damaged, as its SHA-256 is not the one at its end: copy it again")
-
-
 def _check_end(file: BinaryIO, path: Path) -> None:
     """Refuse a list of files that is too large to be read; where it is very long, the end names no size."""
-    start = file.seek(-_SEAL_BYTES - _END.size, os.SEEK_END)
+    start = file.seek(-seal.BYTES - _END.size, os.SEEK_END)
     mark, _, _, _, _, size, _, comment = _END.unpack(file.read(_END.size))
-    if mark != b"PK\x05\x06" or comment != _SEAL_BYTES:
+    if mark != b"PK\x05\x06" or comment != seal.BYTES:
         raise NnlabError("it does not end as `nnlab export` ends one")
     file.seek(max(0, start - 20 - 56))
     long = file.read(56)
@@ -232,7 +202,7 @@ def _checked(infos: list[zipfile.ZipInfo], listed: Manifest) -> dict[str, zipfil
             raise NnlabError(f"{name!r} is not a regular file as `nnlab export` adds it")
         if info.flag_bits & ~_UTF8 or info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             raise NnlabError(f"{name!r} is encrypted, or compressed as none of ours")
-        if info.file_size != known[name]["size"]:
+        if info.file_size != known[name].size:
             raise NnlabError(f"{name!r} has not the size that its manifest says")
     return found
 

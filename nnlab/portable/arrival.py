@@ -13,20 +13,18 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Literal
 
 from nnlab import journal
 from nnlab.errors import NnlabError
 from nnlab.journal import Event
 from nnlab.one_line import one_line
-from nnlab.portable import record
-from nnlab.portable.archive import Archive, Progress
+from nnlab.portable import copies, record
+from nnlab.portable.archive import Archive
+from nnlab.portable.copies import State
 from nnlab.portable.manifest import RecordEntry
+from nnlab.portable.seal import Progress
 from nnlab.tracking import runs
 
-State = Literal["new", "extended", "already here", "further here"]
-
-_PIECE = 1 << 20
 _LEVELS = 3  # that a job may lie below its sweep
 
 
@@ -38,7 +36,7 @@ class Arrival:
         entry: what the manifest says of it.
         header: the first line of its journal.
         state: ``new``; ``extended``, as the archive has more of it; ``already here``; ``further here`` than in the
-            archive.
+            archive; ``noted otherwise``, the same but for what was noted of it after its end (``journal.annotate``).
         target: its directory here.
         staged: where its files are put before they go there.
         wanted: the files that are to go there.
@@ -71,6 +69,7 @@ def arrivals(
     """
     entries = sorted(archive.manifest.records, key=lambda each: each.place)
     targets = _targets(entries, outputs) if targets is None else targets
+    _check_room(archive.path, sum(entry.files[journal.NAME].size for entry in entries), work)
     found = []
     for number, entry in enumerate(entries):
         target = targets[entry.place]
@@ -80,12 +79,8 @@ def arrivals(
         name = f"{entry.place}/{journal.NAME}"
         archive.extract(name, entry.files[journal.NAME], staged / journal.NAME, progress)
         found.append(_arrival(archive.path, entry, target, staged))
-    needed = sum(each.entry.files[name]["size"] for each in found for name in each.wanted - {journal.NAME})
-    if needed > (free := shutil.disk_usage(work).free):
-        text = (
-            f"{archive.path} takes {needed / 1e6:,.1f} MB, and there are {free / 1e6:,.1f} MB left where {outputs} is"
-        )
-        raise NnlabError(text, exit_code=1)
+    rest = sum(each.entry.files[name].size for each in found for name in each.wanted - {journal.NAME})
+    _check_room(archive.path, rest, work)
     for each in found:
         for name, known in sorted(each.entry.files.items()):
             place = each.staged / name if name in each.wanted else None
@@ -96,6 +91,12 @@ def arrivals(
         if journal.NAME not in each.wanted:
             (each.staged / journal.NAME).unlink()
     return found
+
+
+def _check_room(path: Path, needed: int, work: Path) -> None:
+    if needed > (free := shutil.disk_usage(work).free):
+        text = f"{path} takes {needed / 1e6:,.1f} MB more, and there are {free / 1e6:,.1f} MB left"
+        raise NnlabError(f"{text} where {work.parents[1]} is", exit_code=1)
 
 
 def _targets(entries: list[RecordEntry], outputs: Path) -> dict[str, Path]:
@@ -128,7 +129,7 @@ def _arrival(path: Path, entry: RecordEntry, target: Path, staged: Path) -> Arri
         state: State = "new"
         wanted = _unlike(entry, target)
     else:
-        state = _compared(target / journal.NAME, staged / journal.NAME)
+        state = copies.compare(target / journal.NAME, staged / journal.NAME)
         if state == "extended":
             record.check_at_rest(target)
             with _of_archive(path, entry, staged):
@@ -166,39 +167,12 @@ def _check_sweep(arrived: record.Record, target: Path) -> None:
             raise NnlabError(f"{folder} is another sweep than that of the archive's {target.name}: move it away")
 
 
-def _compared(here: Path, there: Path) -> State:
-    """Compare two journals of one run, but for torn lines at their ends.
-
-    Raises:
-        NnlabError: they differ within what both have.
-    """
-    own, other = journal.whole_lines(here), journal.whole_lines(there)
-    same, line = min(own, other), 1
-    for ours, theirs in _pieces(here, there, same):
-        if ours != theirs:
-            at = next(place for place, pair in enumerate(zip(ours, theirs, strict=True)) if pair[0] != pair[1])
-            line += ours[:at].count(b"\n")
-            raise NnlabError(
-                f"{here.parent} and the archive's copy of it have gone different ways (from line {line} of "
-                f"{journal.NAME} on), so they can't be made one: move one of them away"
-            )
-        line += ours.count(b"\n")
-    return "already here" if own == other else "extended" if own < other else "further here"
-
-
-def _pieces(here: Path, there: Path, size: int) -> Iterator[tuple[bytes, bytes]]:
-    with here.open("rb") as ours, there.open("rb") as theirs:
-        for start in range(0, size, _PIECE):
-            length = min(_PIECE, size - start)
-            yield ours.read(length), theirs.read(length)
-
-
 def _unlike(entry: RecordEntry, target: Path) -> set[str]:
     """Return the files that are not here, or not the same, and the journal."""
     return {
         name
         for name, known in entry.files.items()
-        if name == journal.NAME or not _is_like(target / name, known["size"], known["sha256"])
+        if name == journal.NAME or not _is_like(target / name, known.size, known.sha256)
     }
 
 

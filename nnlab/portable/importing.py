@@ -34,20 +34,24 @@ def bring_in(file: Path) -> int:
     Raises:
         NnlabError: it is none, is damaged, or has runs that have gone another way here; nothing is changed then.
         OSError: the file system refuses.
+        KeyboardInterrupt: on Ctrl-C or SIGTERM; as whatever else breaks it off, to be completed by a second call.
     """
     outputs = paths.outputs_dir()
     file = file.expanduser().absolute()
     with Display("checking", file.stat().st_size if file.is_file() else 0) as display:
         archive = Archive(file, display.advance)
     with archive:
-        store.uri(outputs)  # refuses what is none before anything is done
-        sizes = sum(known["size"] for known in archive.manifest.files().values())
-        with staging(outputs) as work:
-            with Display("importing", sizes) as display:
-                arrived = arrivals(archive, outputs, work, display.advance)
-            place(arrived, outputs, work)
+        say_where()
+        sizes = sum(known.size for known in archive.manifest.files().values())
+        try:
+            with staging(outputs) as work:
+                with Display("importing", sizes) as display:
+                    arrived = arrivals(archive, outputs, work, display.advance)
+                place(arrived, outputs, work)
+        except KeyboardInterrupt:
+            say("interrupted: what is in the outputs root is in order, and the same command completes it")
+            raise
     tracked = [each.target for each in arrived if each.header.get("tracking")]
-    say_where(bool(tracked))
     _tell(arrived)
     key = store.key(store.uri(outputs))
     left = [directory for directory in tracked if not cursor.is_mirrored(directory, key)]

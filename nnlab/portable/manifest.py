@@ -6,7 +6,6 @@ import json
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
-from typing_extensions import TypedDict
 
 from nnlab import journal
 from nnlab.components import validated
@@ -19,15 +18,15 @@ VERSION = 1
 _FORMAT = "nnlab archive"
 
 
-class Sum(TypedDict):
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class Sum(_Model):
     """What is known of a file before it is read."""
 
     size: Annotated[int, Field(ge=0)]
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
-
-
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
 
 
 class RecordEntry(_Model):

@@ -5,8 +5,11 @@ import shutil
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from nnlab import locks
+from nnlab import journal, locks
+from nnlab.portable import placing
 from nnlab.tracking import runs
 from tests.portable.conftest import Machine, Machines
 from tests.portable.records import epochs, kept, lines, run, status, sweep, tree
@@ -62,6 +65,46 @@ def test_there_and_back(home: Machine, away: Machine) -> None:
     assert "nothing to do" in home.nnlab("import", back)
 
 
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(here=st.floats(0, 1), there=st.floats(0, 1))
+def test_of_two_copies_the_longer_one_stays(machine: Machines, here: float, there: float) -> None:
+    whole = run(machine("whole").outputs / "runs" / "a", "a")
+    data = (whole / "journal.jsonl").read_bytes()
+    shutil.rmtree(whole)
+    first = data.index(b"\n") + 1
+    lines_of = []
+    for name, share in (("one", here), ("other", there)):
+        directory = machine(name).outputs / "runs" / "a"
+        directory.mkdir(parents=True)
+        cut = data[: first + round(share * (len(data) - first))]
+        (directory / "journal.jsonl").write_bytes(cut)
+        lines_of.append(cut[: cut.rindex(b"\n") + 1])
+    file = machine("other").export("runs/a")
+    machine("one").nnlab("import", file)
+    machine("one").nnlab("import", file)
+    left = (machine("one").outputs / "runs" / "a" / "journal.jsonl").read_bytes()
+    assert left[: left.rindex(b"\n") + 1] == max(lines_of, key=len)
+    for name in ("one", "other"):
+        shutil.rmtree(machine(name).outputs)
+    file.unlink()
+
+
+def test_ctrl_c_leaves_all_as_it_was(home: Machine, away: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    file = home.export("runs/a")
+    away.nnlab("import", file)
+    go_on(home.outputs / "runs" / "a")
+    file, before = home.export("runs/a"), tree(away.outputs)
+    with monkeypatch.context() as patched:
+        patched.setattr(placing, "put", interrupt)
+        assert "interrupted" in away.nnlab("import", file, code=130)
+    assert tree(away.outputs) == before
+    away.nnlab("import", file)
+    assert kept(away.outputs / "runs" / "a" / "checkpoints") == kept(home.outputs / "runs" / "a" / "checkpoints")
+
+
 def test_what_is_further_here_stays(home: Machine, away: Machine) -> None:
     early = home.export("runs/a")
     go_on(home.outputs / "runs" / "a")
@@ -81,6 +124,18 @@ def test_files_that_somebody_put_beside_a_run_are_not_overwritten(home: Machine,
     assert (home.outputs / "runs" / "a" / "notes.md").read_text() == "mine"
     assert (home.outputs / "runs" / "a" / "more.md").read_text() == "more"
     assert (home.outputs / "runs" / "a" / "train.log").read_text() == "begun\nresumed\n"
+
+
+def test_a_run_that_was_reproduced_on_both_machines_is_the_same_run(home: Machine, away: Machine) -> None:
+    away.nnlab("import", home.export("sweeps/s"))
+    for machine in (home, away):
+        journal.annotate(machine.outputs / "sweeps/s/1", {"nnlab.reproduced_by": machine.outputs.name})
+    before = tree(home.outputs)
+    run(away.outputs / "sweeps" / "s" / "2", "s2", parent="s")
+    assert "2 already here, 1 noted otherwise, 1 new" in home.nnlab("import", away.export("sweeps/s"))
+    assert before.items() <= tree(home.outputs).items()
+    journal.annotate(home.outputs / "sweeps/s/0", {"nnlab.reproduced_by": "home"})
+    assert "imported 1 run: extended" in away.nnlab("import", home.export("sweeps/s/0"))
 
 
 def test_lost_files_come_back(home: Machine) -> None:

@@ -39,11 +39,11 @@ def measure(workers: list[int], stacks_a_worker: int, seconds: float) -> Section
     """
     section = Section("A stack, beside its training")
     section.say(
-        f"A real scheduler and many workers, in processes of a hundred, that take {seconds:g} s for a stack without "
-        "computing anything, report as workers do, and answer with records of the right size: copies of a wine run of 60 "
-        "epochs (its journal, 3 checkpoints, 3 plots). Processor time of the command that launches, and of the scheduler; "
-        f"medians of {_TIMES} sweeps. `wall`: the sweep, of which training alone would take `ideal`; the workers' packing, "
-        "on the same two cores, is in it."
+        f"A real scheduler and many workers, in processes of a hundred, that take {seconds:g} s for a stack without",
+        "computing anything, report as workers do, and answer with records of the right size: copies of a wine run of",
+        "60 epochs (its journal, 3 checkpoints, 3 plots). Processor time of the command that launches, and of the",
+        f"scheduler; medians of {_TIMES} sweeps. `wall`: the sweep, of which training alone would take `ideal`; the",
+        "workers' packing, on the same two cores, is in it.",
     )
     rows = []
     with tempfile.TemporaryDirectory() as folder:

@@ -26,9 +26,9 @@ def measure(trackers: list[int], runs: int) -> Section:
     """
     section = Section("A run, to the server")
     section.say(
-        f"`nnlab sync` of {runs} closed wine runs of 60 epochs each, from so many outputs roots at once, to PostgreSQL and "
-        f"`mlflow server --workers {_WORKERS}` with accounts, as `deploy/` starts them, artifacts in a folder; all on the "
-        "same cores. Processor time of each part, a run; from the first call to the last."
+        f"`nnlab sync` of {runs} closed wine runs of 60 epochs each, from so many outputs roots at once, to PostgreSQL",
+        f"and `mlflow server --workers {_WORKERS}` with accounts, as `deploy/` starts them, artifacts in a folder; all",
+        "on the same cores. Processor time of each part, a run; from the first call to the last.",
     )
     rows = []
     with tempfile.TemporaryDirectory() as folder:

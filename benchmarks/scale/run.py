@@ -29,8 +29,8 @@ def main() -> None:
         [
             "# Scale",
             "",
-            "What a sweep costs beside its training. Written by the command below; not by hand. What follows from it is",
-            "in [docs/scale.md](../docs/scale.md).",
+            "What a sweep costs beside its training. Written by the command below; not by hand. What follows from it",
+            "is in [docs/scale.md](../docs/scale.md).",
             "",
             *machine.describe(),
             "- command: `python -m benchmarks.scale.run` (`make bench-scale`)",

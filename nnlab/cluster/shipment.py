@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from nnlab import journal
+from nnlab.one_line import one_line
 from nnlab.portable import record
 from nnlab.portable.archive import Archive, Writer
 from nnlab.portable.arrival import Arrival, arrivals
@@ -40,7 +41,7 @@ def pack(directories: Mapping[str, Path]) -> bytes | None:
                 for path in sorted(found.files())
                 for name in [path.relative_to(directory).as_posix()]
             }
-            own_name = str(found.header.get("name", ""))
+            own_name = one_line(str(found.header.get("name", "")))
             status = found.status()
             entries.append(
                 RecordEntry(place=where, kind=found.kind, run_id=found.run_id, name=own_name, status=status, files=sums)

@@ -149,7 +149,7 @@ class MlflowPages:
     def unfold(self, sweep: str) -> None:
         """Show a sweep's runs below it."""
         self.row(sweep).locator("button").first.click()
-        self.page.locator(f".ag-row-level-1 {_NAME} a").first.wait_for()
+        self.page.locator(f".ag-row[row-index='1'] {_NAME} a").wait_for()
 
     def load_more(self) -> None:
         """Scroll to the end of the list and ask for the next hundred."""

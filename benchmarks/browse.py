@@ -1,9 +1,9 @@
 """Browse: how long MLflow's UI takes over a large experiment on a team's server, by what appears on the page.
 
     MLFLOW_TRACKING_URI=... MLFLOW_TRACKING_USERNAME=... MLFLOW_TRACKING_PASSWORD=... \
-        python -m benchmarks.browse EXPERIMENT SWEEP [TRIES]
+        python -m benchmarks.browse EXPERIMENT SWEEP RUNS [TRIES]
 
-EXPERIMENT has one sweep, SWEEP by its run name. Each try is a new browser without a cache.
+EXPERIMENT has one sweep, SWEEP by its run name, of RUNS runs. Each try is a new browser without a cache.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from playwright.sync_api import expect
 
 from benchmarks.mlflow_pages import MlflowPages
 
+_HUNDRED = 100  # runs a page
 _Times = dict[str, list[float]]
 
 
@@ -31,7 +32,7 @@ def _timed(times: _Times, what: str) -> Iterator[None]:
     times.setdefault(what, []).append(time.perf_counter() - begun)
 
 
-def browse(pages: MlflowPages, experiment: str, sweep: str, times: _Times) -> None:
+def browse(pages: MlflowPages, experiment: str, sweep: str, runs: int, times: _Times) -> None:
     """Go through an experiment once, as a person would, and add how long each step took."""
     with _timed(times, "the list of experiments, then the experiment, until its first row"):
         pages.experiment(experiment)
@@ -43,9 +44,8 @@ def browse(pages: MlflowPages, experiment: str, sweep: str, times: _Times) -> No
         pages.unfold(sweep)
     with _timed(times, "load the second hundred"):
         pages.load_more()
-    more = pages.page.get_by_role("button", name="Load more")
     with _timed(times, "load all others, hundred by hundred"):
-        while more.count():
+        for _ in range(2, -(-runs // _HUNDRED)):
             pages.load_more()
     said = pages.matching().inner_text()
     with _timed(times, "sort by final/test_loss"):
@@ -59,7 +59,7 @@ def browse(pages: MlflowPages, experiment: str, sweep: str, times: _Times) -> No
 
 def main() -> None:
     """Measure, and print a Markdown table."""
-    experiment, sweep, *rest = sys.argv[1:]
+    experiment, sweep, runs, *rest = sys.argv[1:]
     times: _Times = {}
     for _ in range(int(rest[0]) if rest else 5):
         with (
@@ -71,7 +71,7 @@ def main() -> None:
                 Path(pictures),
             ) as pages,
         ):
-            browse(pages, experiment, sweep, times)
+            browse(pages, experiment, sweep, int(runs), times)
     print("| step | median | fastest | slowest |\n|---|---|---|---|")
     for what, seconds in times.items():
         print(f"| {what} | {statistics.median(seconds):.1f} s | {min(seconds):.1f} s | {max(seconds):.1f} s |")

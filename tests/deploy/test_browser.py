@@ -97,7 +97,7 @@ def test_a_sweep_is_a_row_that_unfolds_and_says_what_it_found(pages: MlflowPages
         for event in mirrored.lines(run)
         if "nnlab.finding" in event.get("tags", {})
     ]
-    expect(pages.page.get_by_role("tabpanel").get_by_text(finding).first).to_be_visible()
+    expect(pages.page.get_by_role("paragraph").filter(has_text=finding)).to_be_visible()
     for child in children:
         expect(pages.page.get_by_role("link", name=child)).to_be_visible()
     pages.picture("parent")

@@ -60,6 +60,7 @@ def copy_runs(server: TeamServer, *, experiment: str, sweep: str, count: int) ->
             "name": "c.name",
             "experiment_id": str(new),
             "start_time": "t.start_time + 1000 * c.number",
+            "end_time": "t.end_time + 1000 * c.number",
             "input_uuid": "md5(t.input_uuid || c.new)",
         }
         changed = {

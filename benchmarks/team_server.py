@@ -76,9 +76,6 @@ class TeamServer:
     def start(self) -> None:
         """Start both, and make the account."""
         atexit.register(self.stop)
-        for parent in [self.folder, *self.folder.parents]:  # PostgreSQL is another user than root
-            if parent.stat().st_uid == os.getuid() and not parent.stat().st_mode & 0o001:
-                parent.chmod(parent.stat().st_mode | 0o011)
         self.start_database()
         self.start_server()
         admin = ("admin", self._secrets["MLFLOW_AUTH_ADMIN_PASSWORD"])
@@ -102,6 +99,10 @@ class TeamServer:
         self._deploy("postgresql", "stop", str(self.folder / "database"), mode)
 
     def _deploy(self, program: str, *arguments: str) -> None:
+        # PostgreSQL is another user than root, and each pytest that starts closes the folder that all of them share.
+        for parent in [self.folder, *self.folder.parents]:
+            if parent.stat().st_uid == os.getuid() and not parent.stat().st_mode & 0o001:
+                parent.chmod(parent.stat().st_mode | 0o011)
         with (self.folder / f"{program}.log").open("ab") as log:
             order = [str(DEPLOY / program), *arguments]
             subprocess.run(order, check=True, env=self._environment, stdout=log, stderr=log, timeout=120)

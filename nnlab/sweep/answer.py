@@ -11,6 +11,7 @@ from nnlab import comparison, figures, findings, frames, index, tables
 from nnlab.errors import naming
 from nnlab.journal import NAME, Journal
 from nnlab.sweep import frozen, pictures
+from nnlab.tracking import description
 from nnlab.tracking.limits import MAX_TAG
 
 
@@ -19,7 +20,8 @@ def conclude(directory: Path, children: Sequence[Path], journal: Journal, swept:
 
     Tags: ``nnlab.best_child`` (run id), ``nnlab.best_child_directory`` (seen from the sweep's),
     ``nnlab.best_child_by`` (the metric that chose it, on the validation part, never on test), ``nnlab.finding`` (the
-    sentence), ``nnlab.table`` (Markdown). Without a finished run there is nothing to write.
+    sentence), ``nnlab.table`` (Markdown), and both as MLflow's description. Without a finished run there is nothing to
+    write.
 
     Args:
         directory: of the sweep.
@@ -48,7 +50,7 @@ def conclude(directory: Path, children: Sequence[Path], journal: Journal, swept:
         "nnlab.finding": words,
         "nnlab.table": _cut(table),
     }
-    journal.write("tags", tags=tags)
+    journal.write("tags", tags={**tags, description.NAME: description.described(tags)})
     (directory / "plots").mkdir(exist_ok=True)
     name = f"{' x '.join(swept) or 'sweep'}: {len(children)} runs"
     for file, figure in pictures.draw(runs, result, name):

@@ -15,6 +15,7 @@ from mlflow.entities import Run
 from nnlab import attempt, journal
 from nnlab.tracking import artifacts, attempts, creation, entities
 from nnlab.tracking.batch import Batch
+from nnlab.tracking.description import unsent
 from nnlab.tracking.entities import Point
 from nnlab.tracking.failures import GarbageError
 from nnlab.tracking.thinning import Thinning
@@ -77,8 +78,7 @@ def _lacking(
     client: MlflowClient, run: Run, record: journal.Record, tags: Mapping[str, str], thinning: Thinning
 ) -> Batch:
     params = [param for param in entities.params({"params": record.params}) if param.key not in run.data.params]
-    others = {name: text for name, text in tags.items() if run.data.tags.get(name) != text}
-    return Batch(_lacking_points(client, run, record, thinning), params, others)
+    return Batch(_lacking_points(client, run, record, thinning), params, unsent(tags, run.data.tags))
 
 
 def _lacking_points(client: MlflowClient, run: Run, record: journal.Record, thinning: Thinning) -> list[Point]:

@@ -25,6 +25,7 @@ from nnlab.tracking import artifacts, attempts, creation, cursor, entities, stor
 from nnlab.tracking.audit import audit
 from nnlab.tracking.batch import Batch
 from nnlab.tracking.cursor import Cursor
+from nnlab.tracking.description import unsent
 from nnlab.tracking.patience import Patient
 from nnlab.tracking.thinning import Thinning
 
@@ -191,8 +192,7 @@ class Mirror:
                 return False
         batch.points += entities.last_and_best(record, lines, thinning)
         run = run or creation.get_run(self.client, at.mlflow_run_id)  # type: ignore[arg-type]
-        tags = entities.tags(record) | self._kin(record)
-        batch.tags = {name: text for name, text in tags.items() if run.data.tags.get(name) != text}
+        batch.tags = unsent(entities.tags(record) | self._kin(record), run.data.tags)
         self._send(directory, at, batch, offset)
         if not record.reason:
             self._remove_reason(run)

@@ -47,9 +47,9 @@ splits than the search saw), *test/loss* and *test/accuracy* are those of the sa
 
 {table}
 
-Against *random*, in pairs over the {repetitions} repetitions: the ratio of the val/loss on fresh splits (geometric mean,
-95 % interval by Student's t of its logarithm), how often it is below 1, and two-sided p-values of the paired t test of
-the logarithms and of Wilcoxon's signed ranks; in brackets corrected by Holm's method for all four ways.
+Against *random*, in pairs over the {repetitions} repetitions: the ratio of the val/loss on fresh splits (geometric
+mean, 95 % interval by Student's t of its logarithm), how often it is below 1, and two-sided p-values of the paired t
+test of the logarithms and of Wilcoxon's signed ranks; in brackets corrected by Holm's method for all four ways.
 
 {tests}
 

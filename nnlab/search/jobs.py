@@ -122,7 +122,10 @@ def named(job: Planned, swept: Sequence[str]) -> Planned:
 
 
 def _planned(jobs: Sequence[list[str]], swept: Sequence[str], compose: Compose, directory: Path) -> list[Planned]:
-    planned = plan(jobs, swept, compose, directory)
+    try:
+        planned = plan(jobs, swept, compose, directory)
+    except NnlabError as error:  # of all that can't run it tells the first
+        raise NnlabError(_hinted(str(error))) from error
     for each in planned:
         _check(each)
     return planned
@@ -130,7 +133,13 @@ def _planned(jobs: Sequence[list[str]], swept: Sequence[str], compose: Compose, 
 
 def _check(job: Planned) -> None:
     if job.problem is not None:
-        raise NnlabError(f"{job.problem} ({job.name})")
+        raise NnlabError(_hinted(f"{job.problem} ({job.name})"))
+
+
+def _hinted(problem: str) -> str:
+    if "it should be a valid integer" not in problem:
+        return problem
+    return f"{problem}; for whole numbers write int(interval(a,b)) or range(a,b)"
 
 
 def _set(node: dict[str, Any], path: Sequence[str], value: Any) -> None:

@@ -1,9 +1,10 @@
 """Space: from Hydra's sweep syntax to Optuna's distributions, and from a trial's values back to overrides.
 
-optimizer.lr=tag(log,interval(0.001,1))    any number between, evenly on a logarithmic scale
-optimizer.momentum=interval(0.0,0.99)      evenly; whole numbers where both ends are
-training.batch_size=range(16,129,16)       steps; as everywhere in Hydra the end is not among them
-activation=relu,tanh   choice(relu,tanh)   one of these, be it a group's choice or a setting's value
+- ``optimizer.lr=tag(log,interval(0.001,1))``: any number between, evenly on a logarithmic scale
+- ``optimizer.momentum=interval(0,0.99)``: evenly
+- ``training.epochs=int(interval(10,90))``: whole numbers, both ends among them; ``tag(log,int(interval(1,100)))`` too
+- ``training.batch_size=range(16,129,16)``: steps; as everywhere in Hydra the end is not among them
+- ``activation=relu,tanh`` or ``choice(relu,tanh)``: one of these, be it a group's choice or a setting's value
 """
 
 from __future__ import annotations

@@ -90,7 +90,9 @@ def refusals(url: URL) -> Iterator[None]:
             yield
     except ImportError as error:
         what = "pip install 'nnlab[postgres]'" if url.get_backend_name() == "postgresql" else "install its driver"
-        raise NnlabError(f"hydra.sweeper.storage={shown(url)}: {error.name} is not installed: {what}") from error
+        raise NnlabError(
+            f"hydra.sweeper.storage={shown(url)}: {url.get_driver_name()} is not installed: {what}"
+        ) from error
     except (SQLAlchemyError, StorageInternalError) as error:
         reason = error.__cause__ if isinstance(error, StorageInternalError) and error.__cause__ else error
         words = one_line(str(getattr(reason, "orig", None) or reason))

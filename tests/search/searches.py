@@ -38,7 +38,7 @@ def trials(of: optuna.Study) -> list[tuple[Any, ...]]:
             each.params,
             each.values,
             each.intermediate_values,
-            {key: value for key, value in each.system_attrs.items()},
+            dict(each.system_attrs),
             each.user_attrs[TRIAL].partition("/")[2],
         )
         for each in of.get_trials()

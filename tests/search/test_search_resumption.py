@@ -9,13 +9,13 @@ from pathlib import Path
 
 import optuna
 import pytest
-from searches import QUICK, SPACE, runs, search, settings, study, trials
 
 from nnlab import app, journal, runner
 from nnlab.errors import NnlabError
 from nnlab.sweep import frozen
 from nnlab.sweep.progress import SweepProgress
 from nnlab.sweep.resumption import resume
+from tests.search.searches import QUICK, SPACE, runs, search, settings, study, trials
 
 HALVING = settings(
     n_trials=10, batch=4, seeds=2, pruner="successive_halving", successive_halving__min_epochs=2, sampler_seed=3
@@ -29,8 +29,7 @@ class _KilledError(BaseException):
 
 def checkpoints(directory: Path) -> dict[str, bytes]:
     return {
-        str(path.relative_to(directory)): path.read_bytes()
-        for path in sorted(directory.glob("*/checkpoints/*/*.npy"))
+        str(path.relative_to(directory)): path.read_bytes() for path in sorted(directory.glob("*/checkpoints/*/*.npy"))
     }
 
 

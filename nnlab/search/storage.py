@@ -45,11 +45,9 @@ def address(given: str | None, directory: Path) -> URL:
         raise NnlabError("hydra.sweeper.storage: a study in memory is gone when its process is: name a file")
     if url.drivername == "postgresql":
         url = url.set(drivername="postgresql+psycopg")
-    if url.password == _HIDDEN:
-        url = url.set(password=os.environ.get(PASSWORD))
-    if _HIDDEN in url.query.values():
-        url = url.difference_update_query([name for name, value in url.query.items() if value == _HIDDEN])
-        url = url.set(password=os.environ.get(PASSWORD))
+    hidden = [name for name, value in url.query.items() if value == _HIDDEN]
+    if url.password == _HIDDEN or hidden:
+        url = url.difference_update_query(hidden)._replace(password=os.environ.get(PASSWORD))
     return url
 
 

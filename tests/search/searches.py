@@ -54,5 +54,5 @@ def runs(directory: Path) -> dict[str, Any]:
             step: {name: value for name, value in values.items() if not name.startswith("time/")}
             for step, values in record.steps.items()
         }
-        found[path.parent.name] = (record.status, record.reason, steps, record.run["overrides"])
+        found[path.parent.name] = (record.status, record.reason, repr(steps), record.run["overrides"])  # NaN is NaN
     return found

@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test lint types tests figures trajectories bench bench-sweeps faults clean
+.PHONY: run test lint types tests figures trajectories bench bench-sweeps bench-search faults clean
 
 run: .venv/installed
 	$(BIN)/nnlab train -m activation=sigmoid,tanh,relu 'seed=range(5)' training.epochs=60
@@ -39,6 +39,11 @@ bench: .venv/installed
 bench-sweeps: .venv/installed
 	$(BIN)/pip install -q -c constraints.txt -e '.[bench]'
 	$(BIN)/python benchmarks/sweeps/run.py
+
+# TPE and pruning against random search in the same budget of epochs; writes benchmarks/SEARCH.md. About 20 minutes.
+bench-search: .venv/installed
+	$(BIN)/pip install -q -c constraints.txt -e '.[optuna]'
+	$(BIN)/python -m benchmarks.search.run
 
 # Injects faults by the hundred and counts what is lost; writes benchmarks/FAULTS.md. Needs strace. About an hour.
 faults: .venv/installed-test

@@ -66,9 +66,16 @@ def plan_bases(
 
 
 def find_base(search: Search, dimensions: Sequence[Dimension], params: Mapping[str, Any]) -> Planned:
-    """Return the base with a trial's group choices."""
+    """Return the base with a trial's group choices.
+
+    Raises:
+        ValueError: there is none, which no plan of ours has.
+    """
     chosen = {each.text(params[each.key]) for each in dimensions if each.key in search.groups}
-    return next(base for base in search.bases if chosen <= set(base.overrides))
+    for base in search.bases:
+        if chosen <= set(base.overrides):
+            return base
+    raise ValueError(f"there is no base for {chosen}")
 
 
 def job_of(

@@ -57,16 +57,34 @@ def shown(url: URL) -> str:
     return url.update_query_dict(secret).render_as_string(hide_password=True)
 
 
-def open_study(url: URL, name: str, direction: Direction) -> optuna.Study:
+def open_study(url: URL, name: str, direction: Direction, *, is_there: bool = False) -> optuna.Study:
     """Open a study, and make it if there is none of that name.
 
+    Args:
+        url: of the storage.
+        name: of the study.
+        direction: of it.
+        is_there: make nothing, neither study nor tables nor file: a plan that is gone on with may be somebody else's.
+
     Raises:
-        NnlabError: the storage can't be reached, or the study goes in another direction; one line.
+        NnlabError: the storage can't be reached, or holds no such study; one line.
     """
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    optuna.logging.set_verbosity(optuna.logging.ERROR)  # it would announce each study
+    if is_there and url.get_backend_name() == "sqlite" and not Path(str(url.database)).is_file():
+        raise NnlabError(f"{url.database}, the file that held the study {name}, is gone: put it back")
     with refusals(url):
-        storage = optuna.storages.RDBStorage(url.render_as_string(hide_password=False))
-        study = optuna.create_study(storage=storage, study_name=name, direction=direction, load_if_exists=True)
+        text = (
+            url.render_as_string(hide_password=False).replace("{", "{{").replace("}", "}}")
+        )  # a template
+        storage = optuna.storages.RDBStorage(text, skip_table_creation=is_there)
+        try:
+            study = (
+                optuna.load_study(study_name=name, storage=storage)
+                if is_there
+                else optuna.create_study(storage=storage, study_name=name, direction=direction, load_if_exists=True)
+            )
+        except KeyError as error:
+            raise NnlabError(f"{shown(url)} holds no study {name} any more") from error
         if len(study.directions) > 1 or study.direction.name.lower() != direction:
             was = ", ".join(each.name.lower() for each in study.directions)
             raise NnlabError(

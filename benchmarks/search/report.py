@@ -47,7 +47,7 @@ splits than the search saw), *test/loss* and *test/accuracy* are those of the sa
 
 {table}
 
-Against *random*, in pairs over the {repetitions} repetitions: the ratio of the val/loss on fresh splits (geometric
+Against *random*, in pairs over the repetitions: the ratio of the val/loss on fresh splits (geometric
 mean, 95 % interval by Student's t of its logarithm), how often it is below 1, and two-sided p-values of the paired t
 test of the logarithms and of Wilcoxon's signed ranks; in brackets corrected by Holm's method for all four ways.
 
@@ -65,24 +65,28 @@ def write(results: _Results) -> None:
 
 def text(results: _Results) -> str:
     """Return it."""
-    repetitions = sorted({each["repetition"] for each in results})
-    whole = [r for r in repetitions if all(_of(results, way, [r]) for way in WAYS)]
+    pairs = _pairs(results, FIRST)
     return _TEXT.format(
         budget=f"{BUDGET:,}",
         whole=BUDGET // EPOCHS,
         epochs=EPOCHS,
         machine="\n".join(machine.describe()),
         versions=f"Optuna {version('optuna')}, SciPy {version('scipy')}",
-        repetitions=len(whole),
-        last=len(whole) - 1,
+        last=max(pairs),
         seeds=FRESH_SEEDS,
         first=FIRST,
         space="\n".join([*FIXED, *SPACE]),
         ways="\n".join(f"- {way}: `{' '.join(settings)}`" for way, settings in WAYS.items()),
-        table=_table(results, whole),
-        tests=_tests(results, whole),
-        verdict=_verdict(results, whole),
+        table=_table(results),
+        tests=_tests(results),
+        verdict=_verdict(results),
     )
+
+
+def _pairs(results: _Results, way: str) -> list[int]:
+    """Return the repetitions that a way and random search have both been measured in."""
+    both = ({each["repetition"] for each in results if each["way"] == name} for name in (way, "random"))
+    return sorted(set.intersection(*both))
 
 
 def _of(results: _Results, way: str, repetitions: Sequence[int]) -> list[dict[str, Any]]:
@@ -90,34 +94,35 @@ def _of(results: _Results, way: str, repetitions: Sequence[int]) -> list[dict[st
     return [by_number[r] for r in repetitions if r in by_number]
 
 
-def _table(results: _Results, repetitions: Sequence[int]) -> str:
+def _table(results: _Results) -> str:
     rows = [
-        "| way | trials | whole | epochs | said of the best | val/loss | test/loss | test/accuracy |",
-        "|" + " --- |" * 8,
+        "| way | repetitions | trials | whole | epochs | said of the best | val/loss | test/loss | test/accuracy |",
+        "|" + " --- |" * 9,
     ]
     for way in WAYS:
-        found = _of(results, way, repetitions)
+        found = _of(results, way, _pairs(results, way))
         names = ("trials", "complete", "epochs", "found", "val_loss", "test_loss", "test_accuracy")
         mean = {name: float(np.mean([np.mean(each[name]) for each in found])) for name in names}
         rows.append(
-            f"| {way} | {mean['trials']:.1f} | {mean['complete']:.1f} | {mean['epochs']:,.0f} | {mean['found']:.4f} | "
+            f"| {way} | {len(found)} | {mean['trials']:.1f} | {mean['complete']:.1f} | {mean['epochs']:,.0f} | {mean['found']:.4f} | "
             f"{mean['val_loss']:.4f} | {mean['test_loss']:.4f} | {100 * mean['test_accuracy']:.2f} % |"
         )
     return "\n".join(rows)
 
 
-def ratios(results: _Results, way: str, repetitions: Sequence[int]) -> NDArray[np.float64]:
+def ratios(results: _Results, way: str) -> NDArray[np.float64]:
     """Return the logarithms of a way's val/loss on fresh splits over that of random search, one a repetition."""
     mine, other = (
-        np.array([np.mean(each["val_loss"]) for each in _of(results, name, repetitions)]) for name in (way, "random")
+        np.array([np.mean(each["val_loss"]) for each in _of(results, name, _pairs(results, way))])
+        for name in (way, "random")
     )
     logs: NDArray[np.float64] = np.log(mine / other)
     return logs
 
 
-def _tests(results: _Results, repetitions: Sequence[int]) -> str:
+def _tests(results: _Results) -> str:
     ways = [way for way in WAYS if way != "random"]
-    logs = {way: ratios(results, way, repetitions) for way in ways}
+    logs = {way: ratios(results, way) for way in ways}
     t = {way: float(stats.ttest_1samp(logs[way], 0).pvalue) for way in ways}
     w = {way: float(stats.wilcoxon(logs[way]).pvalue) for way in ways}
     corrected_t, corrected_w = _holm(t), _holm(w)
@@ -140,8 +145,8 @@ def _holm(p: dict[str, float]) -> dict[str, float]:
     return corrected
 
 
-def _verdict(results: _Results, repetitions: Sequence[int]) -> str:
-    logs = ratios(results, FIRST, repetitions)
+def _verdict(results: _Results) -> str:
+    logs = ratios(results, FIRST)
     p = float(stats.wilcoxon(logs).pvalue)
     if p >= 0.05:
         return f"*{FIRST}* can't be told from *random* here (p = {p:.2g})."

@@ -73,9 +73,7 @@ def open_study(url: URL, name: str, direction: Direction, *, is_there: bool = Fa
     if is_there and url.get_backend_name() == "sqlite" and not Path(str(url.database)).is_file():
         raise NnlabError(f"{url.database}, the file that held the study {name}, is gone: put it back")
     with refusals(url):
-        text = (
-            url.render_as_string(hide_password=False).replace("{", "{{").replace("}", "}}")
-        )  # a template
+        text = url.render_as_string(hide_password=False).replace("{", "{{").replace("}", "}}")  # a template
         storage = optuna.storages.RDBStorage(text, skip_table_creation=is_there)
         try:
             study = (

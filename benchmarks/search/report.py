@@ -103,10 +103,16 @@ def _table(results: _Results) -> str:
         found = _of(results, way, _pairs(results, way))
         names = ("trials", "complete", "epochs", "found", "val_loss", "test_loss", "test_accuracy")
         mean = {name: float(np.mean([np.mean(each[name]) for each in found])) for name in names}
-        rows.append(
-            f"| {way} | {len(found)} | {mean['trials']:.1f} | {mean['complete']:.1f} | {mean['epochs']:,.0f} | {mean['found']:.4f} | "
-            f"{mean['val_loss']:.4f} | {mean['test_loss']:.4f} | {100 * mean['test_accuracy']:.2f} % |"
-        )
+        cells = [
+            way,
+            str(len(found)),
+            f"{mean['trials']:.1f}",
+            f"{mean['complete']:.1f}",
+            f"{mean['epochs']:,.0f}",
+            *(f"{mean[name]:.4f}" for name in ("found", "val_loss", "test_loss")),
+            f"{100 * mean['test_accuracy']:.2f} %",
+        ]
+        rows.append(f"| {' | '.join(cells)} |")
     return "\n".join(rows)
 
 

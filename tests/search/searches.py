@@ -51,8 +51,8 @@ def runs(directory: Path) -> dict[str, Any]:
     for path in sorted(directory.glob("*/journal.jsonl")):
         record = journal.read(path.parent)
         steps = {
-            step: {name: value for name, value in values.items() if not name.startswith("time/")}
+            step: {name: repr(value) for name, value in values.items() if not name.startswith("time/")}  # NaN is NaN
             for step, values in record.steps.items()
         }
-        found[path.parent.name] = (record.status, record.reason, repr(steps), record.run["overrides"])  # NaN is NaN
+        found[path.parent.name] = (record.status, record.reason, steps, record.run["overrides"])
     return found

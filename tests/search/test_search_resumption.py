@@ -94,7 +94,7 @@ def test_a_sweeper_killed_outright_loses_nothing(outputs: Path, unbroken: dict[s
     given = [*SPACE, *QUICK, "hydra.launcher.backend=loky", "hydra.launcher.n_jobs=2", *HALVING]
     command = [sys.executable, "-m", "nnlab", "train", "-m", "hydra/sweeper=optuna", *given]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, env=dict(os.environ))
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while time.monotonic() < deadline and process.poll() is None:
         if any(outputs.glob("sweeps/*/9/journal.jsonl")):  # in the second batch
             break

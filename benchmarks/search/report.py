@@ -56,8 +56,8 @@ test of the logarithms and of Wilcoxon's signed ranks; in brackets corrected by 
 {verdict}
 
 The same of what the searches minimised, the best trial's own val/loss: of a repetition it is the same function of the
-settings for all ways (one seed, one split), so this says who searches better, and nothing of other splits. This table was
-added after the first one had been seen.
+settings for all ways (one seed, one split), so this says who searches better, and nothing of other splits. This table
+was added after the first one had been seen.
 
 {found}
 """

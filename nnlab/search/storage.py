@@ -112,4 +112,6 @@ def refusals(url: URL) -> Iterator[None]:
         words = one_line(str(getattr(reason, "orig", None) or reason))
         for secret in filter(None, (url.password, *(url.query[name] for name in url.query if "password" in name))):
             words = words.replace(str(secret), _HIDDEN)
-        raise NnlabError(f"hydra.sweeper.storage={shown(url)}: {words}", exit_code=1) from None
+        is_open = url.password is None and url.get_backend_name() != "sqlite"
+        hint = f"; on resuming, a password is taken from {PASSWORD}" if is_open else ""
+        raise NnlabError(f"hydra.sweeper.storage={shown(url)}: {words}{hint}", exit_code=1) from None

@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test lint types tests figures trajectories bench bench-sweeps bench-scale faults clean
+.PHONY: run test lint types tests figures trajectories bench bench-sweeps bench-search bench-scale faults clean
 
 run: .venv/installed
 	$(BIN)/nnlab train -m activation=sigmoid,tanh,relu 'seed=range(5)' training.epochs=60
@@ -39,6 +39,11 @@ bench: .venv/installed
 bench-sweeps: .venv/installed
 	$(BIN)/pip install -q -c constraints.txt -e '.[bench]'
 	$(BIN)/python benchmarks/sweeps/run.py
+
+# TPE and pruning against random search in the same budget of epochs; writes benchmarks/SEARCH.md. About 20 minutes.
+bench-search: .venv/installed
+	$(BIN)/pip install -q -c constraints.txt -e '.[optuna]'
+	$(BIN)/python -m benchmarks.search.run
 
 # Many thin workers on a real Dask scheduler, and PostgreSQL with MLflow's server under load; writes benchmarks/SCALE.md.
 bench-scale: .venv/installed-test

@@ -22,7 +22,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 from nnlab import checkout
 from nnlab.hashing import code_version
 
-_PASSWORD = re.compile(r"(://[^/?#@\s:]*:|[?&]\w*password=)[^@&\s]+(@|&|$)", re.IGNORECASE)
+_PASSWORD = re.compile(r"(://[^/?#@\s:]*:|[?&]\w*password=)[^@&]*(@|&|$)", re.IGNORECASE)
 
 
 def git_tags() -> dict[str, str]:

@@ -137,9 +137,13 @@ def _no_key(key: str, inner: str | None, overrides: Sequence[str]) -> NnlabError
     return NnlabError(unknown_key(place, known))
 
 
+def _is_group(key: str) -> bool:
+    return key in GROUPS or key.startswith("hydra/")
+
+
 def _known_keys(key: str, overrides: Sequence[str]) -> list[str]:
     """Return the keys beside ``key`` in the config with the same group choices."""
-    choices = [each for each in overrides if re.fullmatch(r"\w+=[\w-]+", each) and each.partition("=")[0] in GROUPS]
+    choices = [each for each in overrides if re.fullmatch(r"[\w/]+=[\w-]+", each) and _is_group(each.partition("=")[0])]
     loader = ConfigLoaderImpl(create_config_search_path(str(paths.conf_dir())))  # Hydra's may be gone by now
     try:
         node: Any = loader.load_configuration(CONFIG_NAME, choices, RunMode.RUN)

@@ -18,7 +18,7 @@ SPACE = (
     "activation=sigmoid,tanh,relu",
     "schedule=constant,cosine",
 )
-"""Seven dimensions, three of them continuous, two on logarithmic scales; about a third of it hardly learns or diverges."""
+"""Seven dimensions, three of them continuous, two on logarithmic scales; parts of it hardly learn, parts diverge."""
 
 _HALVING = ("pruner=successive_halving", "successive_halving.min_epochs=3", "successive_halving.reduction_factor=3")
 _MEDIAN = ("pruner=median", "median.startup_trials=5", "median.warmup_epochs=3")

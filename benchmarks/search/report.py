@@ -17,6 +17,51 @@ from benchmarks.search.problem import BUDGET, EPOCHS, FIRST, FIXED, FRESH_SEEDS,
 REPORT = Path(__file__).parents[1] / "SEARCH.md"
 _Results = Sequence[dict[str, Any]]
 
+_TEXT = """# Search
+
+TPE and pruning against random search, each with {budget} epochs ({whole} whole trials of {epochs}).
+Written by the command below; not by hand.
+
+{machine}
+- {versions}
+- command: `python -m benchmarks.search.run` (`make bench-search`)
+- seeds: repetition r (0 to {last}) trains with seed=r and hydra.sweeper.sampler_seed=r, whichever way it searches; its
+  best trial is trained again with the {seeds} seeds from 1000 + {seeds} r
+
+The problem was fixed before any result was looked at, and so was the comparison that decides, *{first}* against
+*random*.
+
+```
+{space}
+```
+
+A trial's value is the best val/loss of its one run. Batches of 8. The settings of each way, below `hydra.sweeper`:
+
+{ways}
+
+A way that prunes asks for more trials than the budget pays; those beyond it don't count.
+
+What a search has found is not what it says of its best trial, which was chosen for it: these settings are trained
+again, whole, on {seeds} fresh splits. *val/loss* is the mean of their best epochs' on the validation part (of other
+splits than the search saw), *test/loss* and *test/accuracy* are those of the same epochs on the test part.
+
+{table}
+
+Against *random*, in pairs over the repetitions: the ratio of the val/loss on fresh splits (geometric
+mean, 95 % interval by Student's t of its logarithm), how often it is below 1, and two-sided p-values of the paired t
+test of the logarithms and of Wilcoxon's signed ranks; in brackets corrected by Holm's method for all four ways.
+
+{tests}
+
+{verdict}
+
+The same of what the searches minimised, the best trial's own val/loss: of a repetition it is the same function of the
+settings for all ways (one seed, one split), so this says who searches better, and nothing of other splits. This table
+was added after the first one had been seen.
+
+{found}
+"""
+
 
 def write(results: _Results) -> None:
     """Write it."""
@@ -26,51 +71,29 @@ def write(results: _Results) -> None:
 
 def text(results: _Results) -> str:
     """Return it."""
-    repetitions = sorted({each["repetition"] for each in results})
-    whole = [r for r in repetitions if all(_of(results, way, [r]) for way in WAYS)]
-    lines = [
-        "# Search",
-        "",
-        f"TPE and pruning against random search, each with {BUDGET:,} epochs ({BUDGET // EPOCHS} whole trials of {EPOCHS}).",
-        "Written by the command below; not by hand.",
-        "",
-        *machine.describe(),
-        f"- Optuna {version('optuna')}, SciPy {version('scipy')}",
-        "- command: `python -m benchmarks.search.run` (`make bench-search`)",
-        f"- seeds: repetition r (0 to {len(whole) - 1}) trains with seed=r and hydra.sweeper.sampler_seed=r, whichever way it",
-        f"  searches; its best trial is trained again with the {FRESH_SEEDS} seeds from 1000 + {FRESH_SEEDS} r",
-        "",
-        "The problem was fixed before any result was looked at, and so was the comparison that decides: "
-        f"*{FIRST}* against *random*.",
-        "",
-        "```",
-        *FIXED,
-        *SPACE,
-        "```",
-        "",
-        f"A trial's value is the best val/loss of its one run. Batches of 8. The settings of each way: below",
-        "`hydra.sweeper`:",
-        "",
-        *(f"- {way}: `{' '.join(settings)}`" for way, settings in WAYS.items()),
-        "",
-        "A way that prunes asks for more trials than the budget pays; those beyond it don't count, and a search that asked",
-        "for all of its trials has not used the budget up.",
-        "",
-        "What a search found is not what it says of its best trial, which was chosen for it: these settings are trained",
-        f"again on {FRESH_SEEDS} fresh splits, whole. *val/loss* is the mean of their best epochs' (validation part, other",
-        "splits than the search saw), *test/loss* and *test/accuracy* those of the same epochs on the test part.",
-        "",
-        _table(results, whole),
-        "",
-        f"Against *random*, in pairs over the {len(whole)} repetitions: the ratio of the val/loss on fresh splits (geometric",
-        "mean, 95 % interval by Student's t of its logarithm), how often it is below 1, and two-sided p-values: the paired",
-        "t test of the logarithms, and Wilcoxon's signed ranks; in brackets corrected by Holm's method for the four ways.",
-        "",
-        _tests(results, whole),
-        "",
-        _verdict(results, whole),
-    ]
-    return "\n".join(lines) + "\n"
+    pairs = _pairs(results, FIRST)
+    return _TEXT.format(
+        budget=f"{BUDGET:,}",
+        whole=BUDGET // EPOCHS,
+        epochs=EPOCHS,
+        machine="\n".join(machine.describe()),
+        versions=f"Optuna {version('optuna')}, SciPy {version('scipy')}",
+        last=max(pairs),
+        seeds=FRESH_SEEDS,
+        first=FIRST,
+        space="\n".join([*FIXED, *SPACE]),
+        ways="\n".join(f"- {way}: `{' '.join(settings)}`" for way, settings in WAYS.items()),
+        table=_table(results),
+        tests=_tests(results, "val_loss"),
+        found=_tests(results, "found"),
+        verdict=_verdict(results),
+    )
+
+
+def _pairs(results: _Results, way: str) -> list[int]:
+    """Return the repetitions that a way and random search have both been measured in."""
+    both = ({each["repetition"] for each in results if each["way"] == name} for name in (way, "random"))
+    return sorted(set.intersection(*both))
 
 
 def _of(results: _Results, way: str, repetitions: Sequence[int]) -> list[dict[str, Any]]:
@@ -78,38 +101,40 @@ def _of(results: _Results, way: str, repetitions: Sequence[int]) -> list[dict[st
     return [by_number[r] for r in repetitions if r in by_number]
 
 
-def _table(results: _Results, repetitions: Sequence[int]) -> str:
+def _table(results: _Results) -> str:
     rows = [
-        "| way | trials | whole | epochs | said of the best | val/loss | test/loss | test/accuracy |",
-        "|" + " --- |" * 8,
+        "| way | repetitions | trials | whole | epochs | said of the best | val/loss | test/loss | test/accuracy |",
+        "|" + " --- |" * 9,
     ]
     for way in WAYS:
-        found = _of(results, way, repetitions)
-        mean = {
-            name: float(np.mean([each[name] for each in found])) for name in ("trials", "complete", "epochs", "found")
-        }
-        fresh = {
-            name: float(np.mean([np.mean(each[name]) for each in found]))
-            for name in ("val_loss", "test_loss", "test_accuracy")
-        }
-        rows.append(
-            f"| {way} | {mean['trials']:.1f} | {mean['complete']:.1f} | {mean['epochs']:,.0f} | {mean['found']:.4f} | "
-            f"{fresh['val_loss']:.4f} | {fresh['test_loss']:.4f} | {100 * fresh['test_accuracy']:.2f} % |"
-        )
+        found = _of(results, way, _pairs(results, way))
+        names = ("trials", "complete", "epochs", "found", "val_loss", "test_loss", "test_accuracy")
+        mean = {name: float(np.mean([np.mean(each[name]) for each in found])) for name in names}
+        cells = [
+            way,
+            str(len(found)),
+            f"{mean['trials']:.1f}",
+            f"{mean['complete']:.1f}",
+            f"{mean['epochs']:,.0f}",
+            *(f"{mean[name]:.4f}" for name in ("found", "val_loss", "test_loss")),
+            f"{100 * mean['test_accuracy']:.2f} %",
+        ]
+        rows.append(f"| {' | '.join(cells)} |")
     return "\n".join(rows)
 
 
-def ratios(results: _Results, way: str, repetitions: Sequence[int]) -> NDArray[np.float64]:
+def ratios(results: _Results, way: str, of: str = "val_loss") -> NDArray[np.float64]:
     """Return the logarithms of a way's val/loss on fresh splits over that of random search, one a repetition."""
     mine, other = (
-        np.array([np.mean(each["val_loss"]) for each in _of(results, name, repetitions)]) for name in (way, "random")
+        np.array([np.mean(each[of]) for each in _of(results, name, _pairs(results, way))]) for name in (way, "random")
     )
-    return np.log(mine / other)
+    logs: NDArray[np.float64] = np.log(mine / other)
+    return logs
 
 
-def _tests(results: _Results, repetitions: Sequence[int]) -> str:
+def _tests(results: _Results, of: str) -> str:
     ways = [way for way in WAYS if way != "random"]
-    logs = {way: ratios(results, way, repetitions) for way in ways}
+    logs = {way: ratios(results, way, of) for way in ways}
     t = {way: float(stats.ttest_1samp(logs[way], 0).pvalue) for way in ways}
     w = {way: float(stats.wilcoxon(logs[way]).pvalue) for way in ways}
     corrected_t, corrected_w = _holm(t), _holm(w)
@@ -132,8 +157,8 @@ def _holm(p: dict[str, float]) -> dict[str, float]:
     return corrected
 
 
-def _verdict(results: _Results, repetitions: Sequence[int]) -> str:
-    logs = ratios(results, FIRST, repetitions)
+def _verdict(results: _Results) -> str:
+    logs = ratios(results, FIRST)
     p = float(stats.wilcoxon(logs).pvalue)
     if p >= 0.05:
         return f"*{FIRST}* can't be told from *random* here (p = {p:.2g})."

@@ -49,16 +49,14 @@ def measure(repetition: int, way: str) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as outputs:
         os.environ["NNLAB_OUTPUTS"] = outputs
         given = ["-m", "hydra/sweeper=optuna", *FIXED, QUICK, f"seed={repetition}", *SPACE, *settings]
-        directory = app.train(given)
-        assert directory is not None
+        directory = _train(given)
         trials = within_budget(directory)
         best = min((each for each in trials if each["state"] == "COMPLETE"), key=lambda each: float(each["value"]))
         # Seeds that no search trains with; the same ones for all ways of a repetition.
         first = 1000 + FRESH_SEEDS * repetition
         seeds = f"seed=range({first},{first + FRESH_SEEDS})"
         chosen = best["overrides"]
-        again = app.train(["-m", *FIXED, QUICK, *chosen, seeds])
-        assert again is not None
+        again = _train(["-m", *FIXED, QUICK, *chosen, seeds])
         metrics = [journal.read(again / str(run)).metrics for run in range(FRESH_SEEDS)]
     return {
         "repetition": repetition,
@@ -73,6 +71,13 @@ def measure(repetition: int, way: str) -> dict[str, Any]:
             for name in ("best/val_loss", "best/test_loss", "best/test_accuracy")
         },
     }
+
+
+def _train(arguments: list[str]) -> Path:
+    directory = app.train(arguments)
+    if directory is None:
+        raise RuntimeError(f"{arguments} trained nothing")
+    return directory
 
 
 def within_budget(directory: Path) -> list[dict[str, Any]]:

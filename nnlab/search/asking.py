@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import optuna
+from optuna.distributions import check_distribution_compatibility
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.trial import FrozenTrial
 
@@ -56,15 +57,27 @@ def suggest(
     copy = optuna.create_study(direction=settings.way)
     copy.add_trials(finished(known))
     suggested = []
-    try:
-        for number in range(len(known), len(known) + count):
-            copy.sampler = sampler(settings, number)
-            suggested.append(copy.ask(distributions).params)
-    except ValueError as error:
-        raise NnlabError(
-            one_line(f"hydra.sweeper.study_name: the study's trials are of another space: {error}")
-        ) from error
+    for number in range(len(known), len(known) + count):
+        copy.sampler = sampler(settings, number)
+        suggested.append(copy.ask(distributions).params)
     return suggested
+
+
+def check_space(known: Sequence[FrozenTrial], dimensions: Sequence[Dimension]) -> None:
+    """Refuse to go on with a study in another space.
+
+    Raises:
+        NnlabError: a key is of another kind there, or has other choices.
+    """
+    for dimension in dimensions:
+        for trial in known:
+            before = trial.distributions.get(dimension.key, dimension.distribution)
+            try:
+                check_distribution_compatibility(before, dimension.distribution)
+            except ValueError as error:
+                raise NnlabError(
+                    one_line(f"{dimension.override}: the study has trials of another space, {before}: {error}")
+                ) from error
 
 
 def sampler(settings: Settings, number: int) -> BaseSampler:

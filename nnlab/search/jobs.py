@@ -66,9 +66,16 @@ def plan_bases(
 
 
 def find_base(search: Search, dimensions: Sequence[Dimension], params: Mapping[str, Any]) -> Planned:
-    """Return the base with a trial's group choices."""
+    """Return the base with a trial's group choices.
+
+    Raises:
+        ValueError: there is none, which no plan of ours has.
+    """
     chosen = {each.text(params[each.key]) for each in dimensions if each.key in search.groups}
-    return next(base for base in search.bases if chosen <= set(base.overrides))
+    for base in search.bases:
+        if chosen <= set(base.overrides):
+            return base
+    raise ValueError(f"there is no base for {chosen}")
 
 
 def job_of(
@@ -122,7 +129,10 @@ def named(job: Planned, swept: Sequence[str]) -> Planned:
 
 
 def _planned(jobs: Sequence[list[str]], swept: Sequence[str], compose: Compose, directory: Path) -> list[Planned]:
-    planned = plan(jobs, swept, compose, directory)
+    try:
+        planned = plan(jobs, swept, compose, directory)
+    except NnlabError as error:  # of all that can't run it tells the first
+        raise NnlabError(_hinted(str(error))) from error
     for each in planned:
         _check(each)
     return planned
@@ -130,7 +140,13 @@ def _planned(jobs: Sequence[list[str]], swept: Sequence[str], compose: Compose, 
 
 def _check(job: Planned) -> None:
     if job.problem is not None:
-        raise NnlabError(f"{job.problem} ({job.name})")
+        raise NnlabError(_hinted(f"{job.problem} ({job.name})"))
+
+
+def _hinted(problem: str) -> str:
+    if "it should be a valid integer" not in problem:
+        return problem
+    return f"{problem}; for whole numbers write int(interval(a,b)) or range(a,b)"
 
 
 def _set(node: dict[str, Any], path: Sequence[str], value: Any) -> None:

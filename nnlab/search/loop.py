@@ -44,7 +44,8 @@ def run(sweep: Sweep, study: optuna.Study, url: URL, *, resume: bool = False) ->
 def _train(sweep: Sweep, study: optuna.Study, resume: bool, parent: str) -> Sweep:
     assert sweep.search is not None  # noqa: S101 - it is a search
     settings = sweep.search.settings
-    with SweepProgress(sweep.directory, "search", jobs=settings.n_trials * settings.seeds) as progress:
+    ended = sum(each.job is None or has_ended(each.job.directory) for each in sweep.planned)
+    with SweepProgress(sweep.directory, "search", jobs=settings.n_trials * settings.seeds - ended) as progress:
         while True:
             assert sweep.search is not None  # noqa: S101
             known = telling.told(study, parent)

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
+
+from hydra.errors import HydraException
+
 from nnlab import journal, resuming
 from nnlab.errors import NnlabError
 from nnlab.mirroring import say_where
 from nnlab.output import say
-from nnlab.search import loop, storage, telling
+from nnlab.search import jobs, loop, space, storage, telling
 from nnlab.sweep import course
 from nnlab.sweep.plan import Sweep
 from nnlab.sweep.resumption import wait_for_others
 from nnlab.sweep.run_resumption import check_links, check_unchanged, readable
+from nnlab.sweep.trials import Search
 
 
 def resume_search(sweep: Sweep, retry_failed: bool) -> None:
@@ -30,15 +35,17 @@ def resume_search(sweep: Sweep, retry_failed: bool) -> None:
     if retry_failed:
         raise NnlabError("--retry-failed: the study knows of a search's failed trials; a new search can ask for others")
     with readable(sweep.directory):
+        _check_trials(search)
         wait_for_others(sweep)
         url = storage.address(settings.storage, sweep.directory)
         begun = (sweep.directory / journal.NAME).is_file()
         record = journal.read(sweep.directory) if begun else None
-        jobs = (*search.bases, *sweep.planned)
-        configs = [(each.job.config, each.data_hash) for each in jobs if each.job is not None]
+        every = (*search.bases, *sweep.planned)
+        configs = [(each.job.config, each.data_hash) for each in every if each.job is not None]
         check_links(sweep.directory)
         check_unchanged(sweep.directory, configs, sweep.code_version)
-        study = storage.open_study(url, settings.study_name or sweep.directory.name, settings.way)
+        name = settings.study_name or sweep.directory.name
+        study = storage.open_study(url, name, settings.way, is_there=True)
         with storage.refusals(url):
             known = telling.told(study, record.run["run_id"]) if record and record.run else {}
         if len(known) >= settings.n_trials and record and record.status in ("FINISHED", "FAILED"):
@@ -53,3 +60,25 @@ def resume_search(sweep: Sweep, retry_failed: bool) -> None:
     for problem in damage:
         say(f"damaged  {problem}: its job goes on from an earlier checkpoint, or begins again")
     loop.run(sweep, study, url, resume=True)
+
+
+def _check_trials(search: Search) -> None:
+    """See to it that a plan's trials are of its space, and that there is a base for each of them.
+
+    Raises:
+        ValueError: they are not, or there is none.
+    """
+    try:
+        dimensions = space.dimensions(search.space)
+    except HydraException as error:
+        raise ValueError(str(error)) from error
+    of_group = [each for each in dimensions if each.key in search.groups]
+    for chosen in itertools.product(*([(each.key, end) for end in each.ends] for each in of_group)):
+        jobs.find_base(search, dimensions, dict(chosen))
+    for trial in search.trials:
+        if trial.params.keys() != {each.key for each in dimensions}:
+            raise ValueError(f"trial {trial.number} is not of the space")
+        for each in dimensions:
+            value = each.distribution.to_internal_repr(trial.params[each.key])
+            if not each.distribution._contains(value):
+                raise ValueError(f"trial {trial.number}: {each.key} is not of the space")

@@ -1,9 +1,10 @@
 """Space: from Hydra's sweep syntax to Optuna's distributions, and from a trial's values back to overrides.
 
-optimizer.lr=tag(log,interval(0.001,1))    any number between, evenly on a logarithmic scale
-optimizer.momentum=interval(0.0,0.99)      evenly; whole numbers where both ends are
-training.batch_size=range(16,129,16)       steps; as everywhere in Hydra the end is not among them
-activation=relu,tanh   choice(relu,tanh)   one of these, be it a group's choice or a setting's value
+- ``optimizer.lr=tag(log,interval(0.001,1))``: any number between, evenly on a logarithmic scale
+- ``optimizer.momentum=interval(0,0.99)``: evenly
+- ``training.epochs=int(interval(10,90))``: whole numbers, both ends among them; ``tag(log,int(interval(1,100)))`` too
+- ``training.batch_size=range(16,129,16)``: steps; as everywhere in Hydra the end is not among them
+- ``activation=relu,tanh`` or ``choice(relu,tanh)``: one of these, be it a group's choice or a setting's value
 """
 
 from __future__ import annotations
@@ -11,10 +12,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Override, RangeSweep
+from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from nnlab.compose import as_override
@@ -32,12 +34,14 @@ class Dimension:
         key: that is set, ``+`` included.
         distribution: of its values.
         values: those of a choice or range; empty for an interval.
+        texts: those of a choice, as Hydra writes them.
     """
 
     override: str
     key: str
     distribution: BaseDistribution
     values: tuple[Any, ...]
+    texts: tuple[str, ...] = ()
 
     @property
     def ends(self) -> list[Any]:
@@ -58,6 +62,8 @@ class Dimension:
 
     def text(self, suggested: Any) -> str:
         """Return the override that sets it."""
+        if isinstance(self.distribution, CategoricalDistribution):
+            return f"{self.key}={self.texts[self.distribution.choices.index(suggested)]}"
         return as_override(self.key, self.value(suggested))
 
 
@@ -88,16 +94,18 @@ def _dimension(override: Override) -> Dimension:
     tags = set(getattr(value, "tags", ()))
     if tags - {"log"} or (tags and not isinstance(value, IntervalSweep)):
         raise NnlabError(f"{line}: tag(log,interval(a,b)) is the only tag that a search knows")
+    if getattr(value, "shuffle", False):
+        raise NnlabError(f"{line}: to shuffle means nothing to a search")
+    if "${" in line:
+        raise NnlabError(f"{line}: a value of a search refers to no other setting")
     try:
         if isinstance(value, IntervalSweep):
-            distribution, values = _interval(value, log="log" in tags), ()
-        elif isinstance(value, RangeSweep):
-            distribution, values = _range(value)
-        else:
-            distribution, values = _choice(override)
+            return Dimension(line, override.get_key_element(), _interval(value, log="log" in tags), ())
+        if isinstance(value, RangeSweep):
+            return Dimension(line, override.get_key_element(), *_range(value))
+        return Dimension(line, override.get_key_element(), *_choice(override))
     except (ValueError, OverflowError) as error:
         raise NnlabError(f"{line}: {error}") from error
-    return Dimension(line, override.get_key_element(), distribution, values)
 
 
 def _interval(value: IntervalSweep, *, log: bool) -> BaseDistribution:
@@ -126,31 +134,28 @@ def _range(value: RangeSweep) -> tuple[BaseDistribution, tuple[Any, ...]]:
         raise ValueError("the range is empty")
     if all(isinstance(each, int) for each in values):
         return IntDistribution(values[0], values[-1], step=abs(int(step))), values
-    return FloatDistribution(float(values[0]), float(values[-1]), step=abs(float(step))), values
+    low, exact = Decimal(str(values[0])), abs(Decimal(str(step)))  # Optuna wants the step to divide the range
+    return FloatDistribution(float(low), float(low + exact * (len(values) - 1)), step=float(exact)), values
 
 
-def _choice(override: Override) -> tuple[BaseDistribution, tuple[Any, ...]]:
+def _choice(override: Override) -> tuple[BaseDistribution, tuple[Any, ...], tuple[str, ...]]:
     """Take each value as it is, or as Hydra writes it where Optuna keeps no such kind: a list, a mapping."""
-    key, values = override.get_key_element(), dict[tuple[type, Any], Any]()
-    for element in _elements(override):
+    key, values = override.get_key_element(), dict[tuple[type, Any], tuple[Any, str]]()
+    for element in override.sweep_iterator():  # with its quotes, unlike those of ``value``
         text = Override._get_value_element_as_str(element)
-        if "${" in text:
-            raise ValueError("a value of a search refers to no other setting")
         parsed: Any = OverridesParser.create().parse_overrides([f"{key}={text}"])[0].value()
         plain: Any = text if isinstance(parsed, (list, dict)) else parsed
         if isinstance(plain, float):
             _check_finite(plain)
-        values[type(plain), plain] = parsed
+        values[type(plain), plain] = parsed, text
     if not values:
         raise ValueError("there is nothing to choose from")
     if len(values) > _MOST:
         raise ValueError(f"more than {_MOST:,} values; write interval(a,b) or range(a,b,step)")
-    return CategoricalDistribution([plain for _, plain in values]), tuple(values.values())
-
-
-def _elements(override: Override) -> list[Any]:
-    value = override.value()
-    return list(value.list) if isinstance(value, ChoiceSweep) else list(override.sweep_iterator())
+    if len({plain for _, plain in values}) < len(values):
+        raise ValueError("two of its values are equal, as 1 and 1.0 and true are")
+    found, texts = zip(*values.values(), strict=True)
+    return CategoricalDistribution([plain for _, plain in values]), found, texts
 
 
 def _check_finite(*numbers: float) -> None:

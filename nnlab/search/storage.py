@@ -45,11 +45,9 @@ def address(given: str | None, directory: Path) -> URL:
         raise NnlabError("hydra.sweeper.storage: a study in memory is gone when its process is: name a file")
     if url.drivername == "postgresql":
         url = url.set(drivername="postgresql+psycopg")
-    if url.password == _HIDDEN:
-        url = url.set(password=os.environ.get(PASSWORD))
-    if _HIDDEN in url.query.values():
-        url = url.difference_update_query([name for name, value in url.query.items() if value == _HIDDEN])
-        url = url.set(password=os.environ.get(PASSWORD))
+    hidden = [name for name, value in url.query.items() if value == _HIDDEN]
+    if url.password == _HIDDEN or hidden:
+        url = url.difference_update_query(hidden)._replace(password=os.environ.get(PASSWORD))
     return url
 
 
@@ -59,16 +57,32 @@ def shown(url: URL) -> str:
     return url.update_query_dict(secret).render_as_string(hide_password=True)
 
 
-def open_study(url: URL, name: str, direction: Direction) -> optuna.Study:
+def open_study(url: URL, name: str, direction: Direction, *, is_there: bool = False) -> optuna.Study:
     """Open a study, and make it if there is none of that name.
 
+    Args:
+        url: of the storage.
+        name: of the study.
+        direction: of it.
+        is_there: make nothing, neither study nor tables nor file: a plan that is gone on with may be somebody else's.
+
     Raises:
-        NnlabError: the storage can't be reached, or the study goes in another direction; one line.
+        NnlabError: the storage can't be reached, or holds no such study; one line.
     """
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    optuna.logging.set_verbosity(optuna.logging.ERROR)  # it would announce each study
+    if is_there and url.get_backend_name() == "sqlite" and not Path(str(url.database)).is_file():
+        raise NnlabError(f"{url.database}, the file that held the study {name}, is gone: put it back")
     with refusals(url):
-        storage = optuna.storages.RDBStorage(url.render_as_string(hide_password=False))
-        study = optuna.create_study(storage=storage, study_name=name, direction=direction, load_if_exists=True)
+        text = url.render_as_string(hide_password=False).replace("{", "{{").replace("}", "}}")  # a template
+        storage = optuna.storages.RDBStorage(text, skip_table_creation=is_there)
+        try:
+            study = (
+                optuna.load_study(study_name=name, storage=storage)
+                if is_there
+                else optuna.create_study(storage=storage, study_name=name, direction=direction, load_if_exists=True)
+            )
+        except KeyError as error:
+            raise NnlabError(f"{shown(url)} holds no study {name} any more") from error
         if len(study.directions) > 1 or study.direction.name.lower() != direction:
             was = ", ".join(each.name.lower() for each in study.directions)
             raise NnlabError(
@@ -90,10 +104,14 @@ def refusals(url: URL) -> Iterator[None]:
             yield
     except ImportError as error:
         what = "pip install 'nnlab[postgres]'" if url.get_backend_name() == "postgresql" else "install its driver"
-        raise NnlabError(f"hydra.sweeper.storage={shown(url)}: {error.name} is not installed: {what}") from error
+        raise NnlabError(
+            f"hydra.sweeper.storage={shown(url)}: {url.get_driver_name()} is not installed: {what}"
+        ) from error
     except (SQLAlchemyError, StorageInternalError) as error:
         reason = error.__cause__ if isinstance(error, StorageInternalError) and error.__cause__ else error
         words = one_line(str(getattr(reason, "orig", None) or reason))
         for secret in filter(None, (url.password, *(url.query[name] for name in url.query if "password" in name))):
             words = words.replace(str(secret), _HIDDEN)
-        raise NnlabError(f"hydra.sweeper.storage={shown(url)}: {words}", exit_code=1) from None
+        is_open = url.password is None and url.get_backend_name() != "sqlite"
+        hint = f"; on resuming, a password is taken from {PASSWORD}" if is_open else ""
+        raise NnlabError(f"hydra.sweeper.storage={shown(url)}: {words}{hint}", exit_code=1) from None

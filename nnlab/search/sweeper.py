@@ -6,7 +6,7 @@ when a search begins, as most commands can do without.
 
 from __future__ import annotations
 
-from importlib.metadata import PackageNotFoundError, version
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +46,7 @@ class OptunaSweeper(RecordedSweeper):
         """
         assert self.config is not None  # noqa: S101 - setup() has been called
         _check_installed()
-        from nnlab.search import loop, report, secrets, storage
+        from nnlab.search import asking, loop, report, secrets, space, storage
 
         given = OmegaConf.to_container(self.config.hydra.sweeper, resolve=True)
         secrets.hide(self.config)
@@ -61,6 +61,8 @@ class OptunaSweeper(RecordedSweeper):
         if settings.storage is None:
             directory.mkdir(parents=True, exist_ok=True)
         study = storage.open_study(url, name, settings.way)
+        assert sweep.search is not None  # noqa: S101 - it is a search
+        asking.check_space(study.get_trials(deepcopy=False), space.dimensions(sweep.search.space))
         directory.mkdir(parents=True, exist_ok=True)
         with naming(directory / "multirun.yaml"):
             OmegaConf.save(self.config, directory / "multirun.yaml")
@@ -106,8 +108,8 @@ class OptunaSweeper(RecordedSweeper):
 
 def _check_installed() -> None:
     try:
-        found = version("optuna")
-    except PackageNotFoundError:
+        found = metadata.version("optuna")
+    except metadata.PackageNotFoundError:
         raise NnlabError(
             "hydra/sweeper=optuna wants Optuna, which is not installed: pip install 'nnlab[optuna]'"
         ) from None

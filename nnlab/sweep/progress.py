@@ -60,7 +60,7 @@ class SweepProgress:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if len(self.outcomes) < len(self._jobs):  # interrupted: the last word on how far it is
+        if len(self.outcomes) < max(self._in_all, len(self._jobs)):  # interrupted: the last word on how far it is
             self._show(is_last=True)
         if self._bar:
             self._bar.stop()

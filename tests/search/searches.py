@@ -38,7 +38,7 @@ def trials(of: optuna.Study) -> list[tuple[Any, ...]]:
             each.params,
             each.values,
             each.intermediate_values,
-            {key: value for key, value in each.system_attrs.items()},
+            dict(each.system_attrs),
             each.user_attrs[TRIAL].partition("/")[2],
         )
         for each in of.get_trials()
@@ -51,7 +51,7 @@ def runs(directory: Path) -> dict[str, Any]:
     for path in sorted(directory.glob("*/journal.jsonl")):
         record = journal.read(path.parent)
         steps = {
-            step: {name: value for name, value in values.items() if not name.startswith("time/")}
+            step: {name: repr(value) for name, value in values.items() if not name.startswith("time/")}  # NaN is NaN
             for step, values in record.steps.items()
         }
         found[path.parent.name] = (record.status, record.reason, steps, record.run["overrides"])

@@ -211,7 +211,7 @@ def test_nothing_is_written_until_the_sweep_is_ours(outputs: Path, monkeypatch: 
     sweep = without_answer(finished_sweep())
     edit_plan(sweep, lambda node: node["jobs"][0].update(stands="../gone"))
     plan = (sweep / "sweep.json").read_bytes()
-    monkeypatch.setattr(resumption, "_wait_for_others", lambda _: None)  # who came just now was not there then
+    monkeypatch.setattr(resumption, "wait_for_others", lambda _: None)  # who came just now was not there then
     other = Journal(sweep)
     with pytest.raises(NnlabError, match="being written by another process"):
         resume(sweep)

@@ -12,9 +12,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from nnlab import stand_ins
 from nnlab.components import locate
 from nnlab.config import GROUPS, Config
+from nnlab.data import stand_ins
 from nnlab.hashing import canonical_hash, code_version
 
 _DECIDING = (*(group for group in GROUPS if group != "tracking"), "seed", "training", "checkpoint")

@@ -11,11 +11,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from nnlab import stand_ins
 from nnlab.build_network import build_network, initialize, network_outputs
 from nnlab.build_plan import build_early_stopping, build_plan, build_schedules, watchable_metrics
 from nnlab.components import Component
 from nnlab.config import Config
+from nnlab.data import stand_ins
 from nnlab.data.batches import Augment, Batches, Part
 from nnlab.data.dataset import Dataset, Split, fit_standardization
 from nnlab.errors import NnlabError

@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nnlab import npy, regular_file, stand_ins
+from nnlab import npy, regular_file
 from nnlab.components import Component
 from nnlab.config import Architecture, Config
+from nnlab.data import stand_ins
 from nnlab.data.batches import EVALUATED
 from nnlab.data.dataset import Dataset
 from nnlab.errors import NnlabError

@@ -29,11 +29,11 @@ _ROOT = Path(__file__).parents[2]
 _PARENT = "0" * 32
 
 
-def measure(workers: list[int], stacks_a_worker: int, seconds: float) -> Section:
+def measure(sizes: list[tuple[int, int]], stacks_a_worker: int, seconds: float) -> Section:
     """Train copies on a real scheduler with many workers that do nothing but answer.
 
     Args:
-        workers: how many of them, one after the other.
+        sizes: how many workers there are, and runs in a stack, one after the other.
         stacks_a_worker: for each of them.
         seconds: that a stack takes on a worker.
     """
@@ -49,23 +49,22 @@ def measure(workers: list[int], stacks_a_worker: int, seconds: float) -> Section
     with tempfile.TemporaryDirectory() as folder:
         template = copies.template(Path(folder) / "template", _OVERRIDES)
         size = sum(path.stat().st_size for path in template.rglob("*") if path.is_file())
-        for count in workers:
-            for stack in (64, 1):
-                sweeps = [_sweep(Path(folder), template, count, stack, stacks_a_worker, seconds) for _ in range(_TIMES)]
-                launcher, scheduler, wall = (median(column) for column in zip(*sweeps, strict=True))
-                stacks = count * stacks_a_worker
-                rows.append(
-                    [
-                        f"{count}",
-                        f"{stacks:,} of {stack}",
-                        f"{1000 * launcher / stacks:.1f} ms",
-                        f"{1000 * launcher / stacks / stack:.2f} ms",
-                        f"{1000 * scheduler / stacks:.1f} ms",
-                        f"{wall:.1f} s",
-                        f"{seconds * stacks_a_worker:.1f} s",
-                    ]
-                )
-                print(rows[-1], flush=True)
+        for count, stack in sizes:
+            sweeps = [_sweep(Path(folder), template, count, stack, stacks_a_worker, seconds) for _ in range(_TIMES)]
+            launcher, scheduler, wall = (median(column) for column in zip(*sweeps, strict=True))
+            stacks = count * stacks_a_worker
+            rows.append(
+                [
+                    f"{count}",
+                    f"{stacks:,} of {stack}",
+                    f"{1000 * launcher / stacks:.1f} ms",
+                    f"{1000 * launcher / stacks / stack:.2f} ms",
+                    f"{1000 * scheduler / stacks:.1f} ms",
+                    f"{wall:.1f} s",
+                    f"{seconds * stacks_a_worker:.1f} s",
+                ]
+            )
+            print(rows[-1], flush=True)
     header = ["workers", "stacks", "launching, a stack", "launching, a run", "scheduler, a stack", "wall", "ideal"]
     section.table(header, rows)
     section.say(f"A run's record has {size / 1000:,.0f} kB.")

@@ -22,9 +22,10 @@ def main() -> None:
     options = parser.parse_args()
     sections = []
     if options.only != "mirroring":
-        sections.append(launching.measure([4] if options.quick else [10, 100, 300], 2, 1.0 if options.quick else 4.0))
+        sizes = [(4, 8)] if options.quick else [(10, 64), (100, 8), (100, 1), (400, 1)]
+        sections.append(launching.measure(sizes, 2, 1.0 if options.quick else 4.0))
     if options.only != "launching":
-        sections.append(mirroring.measure([2] if options.quick else [1, 2, 4, 8], 5 if options.quick else 40))
+        sections.append(mirroring.measure([2] if options.quick else [1, 2, 4], 5 if options.quick else 30))
     text = "\n".join(
         [
             "# Scale",

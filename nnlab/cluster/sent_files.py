@@ -8,10 +8,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from nnlab import regular_file, stand_ins
+from nnlab import regular_file
 from nnlab.compose import Job
 from nnlab.config import Config
-from nnlab.data import cache, registry
+from nnlab.data import cache, registry, stand_ins
 from nnlab.data.image_files import locate
 from nnlab.errors import NnlabError
 

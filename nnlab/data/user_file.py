@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from nnlab import stand_ins
+from nnlab.data import stand_ins
 from nnlab.errors import NnlabError
 from nnlab.machine_memory import check_fits
 

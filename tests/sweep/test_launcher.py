@@ -19,7 +19,10 @@ QUICK = ("tracking=none", "training.epochs=2", "hydra.launcher.backend=sequentia
         ("hydra.launcher.max_stack=0", "hydra.launcher.max_stack=0: must be at least 1, or null"),
         ("hydra.launcher.backend=threads", "choose from loky, sequential"),
         ("hydra.launcher.skip_finished=perhaps", "hydra.launcher.skip_finished=perhaps"),
-        ("hydra.launcher.njobs=2", "did you mean n_jobs? choose from backend, max_stack, n_jobs, skip_finished"),
+        (
+            "hydra.launcher.njobs=2",
+            "did you mean n_jobs? choose from backend, max_stack, n_jobs, scheduler, skip_finished",
+        ),
         ("hydra/launcher=nothing", "choose from basic, joblib, stacked, submitit_local, submitit_slurm"),
     ],
 )

@@ -23,6 +23,7 @@ from nnlab.cluster.order import Done, Order, Run
 from nnlab.cluster.sent_files import Folder
 from nnlab.errors import NnlabError
 from nnlab.hashing import code_version
+from nnlab.portable import placing
 from nnlab.sweep.progress import SweepProgress
 from nnlab.sweep.work import Task, Training, Work, judged
 from nnlab.tracking import cursor, follower, store
@@ -142,6 +143,7 @@ class Cluster:
             raise
         finally:
             token.unlink(missing_ok=True)
+            placing.sync_all()  # at the latest before the sweep's own record says that it has ended
 
     def _submit(self, work: Work, training: Training, progress: SweepProgress, workers: int) -> None:
         runs = tuple(_run(task, training.parent, progress.directory) for task in work.chunk)

@@ -61,6 +61,8 @@ def unpack(
 ) -> list[Arrival]:
     """Merge the runs of an archive with what is here: see ``nnlab.portable.arrival``.
 
+    It is not waited for the disk, which would take longer than all else: what a power cut takes is trained again.
+
     Args:
         data: of the archive.
         targets: place in it -> directory here.
@@ -82,7 +84,7 @@ def unpack(
             arrived = arrivals(archive, outputs, staged, lambda _: None, targets)
             for each in arrived:
                 prepare(each.target)
-            place(arrived, outputs, staged)
+            place(arrived, outputs, staged, is_synced=False)
     return arrived
 
 

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from nnlab import checkpoint, paths
+from nnlab import atomic_file, checkpoint, paths
 from nnlab.mirroring import say_where, wait_until_mirrored
 from nnlab.one_line import one_line
 from nnlab.output import say
@@ -61,25 +61,27 @@ def bring_in(file: Path) -> int:
     return 0
 
 
-def place(arrived: Sequence[Arrival], outputs: Path, work: Path) -> None:
+def place(arrived: Sequence[Arrival], outputs: Path, work: Path, *, is_synced: bool = True) -> None:
     """Bring what is staged to its places; nothing of it is looked at any more.
 
     Args:
         arrived: the records.
         outputs: the outputs root.
         work: the folder that they are staged in.
+        is_synced: wait until all is on the disk.
 
     Raises:
         OSError: the file system refuses.
     """
-    if any(each.wanted for each in arrived):
-        placing.sync()
+    sync: placing.Sync = atomic_file.sync_directory if is_synced else lambda _: None
+    if is_synced and any(each.wanted for each in arrived):
+        placing.sync_all()
     _forget_cursors(arrived)
     if (work / "tree").is_dir():
-        placing.put(work / "tree", outputs)
+        placing.put(work / "tree", outputs, sync)
     for each in arrived:
         if each.staged.is_dir() and not each.staged.is_relative_to(work / "tree"):
-            placing.put(each.staged, each.target)
+            placing.put(each.staged, each.target, sync)
         if each.state != "further here":
             _remove_pruned(each)
         if each.state == "new":

@@ -9,19 +9,23 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 from nnlab import atomic_file, checkpoint, journal
 from nnlab.errors import NnlabError
 from nnlab.journal import Journal
 
+Sync = Callable[[Path], object]
 
-def put(staged: Path, target: Path) -> None:
+
+def put(staged: Path, target: Path, sync: Sync = atomic_file.sync_directory) -> None:
     """Bring a file or a folder to its place; in a folder that is there, what is not in the other one stays.
 
     Args:
         staged: what is checked; gone afterwards, but for folders.
         target: the place.
+        sync: is called with each folder that has got new names.
 
     Raises:
         NnlabError: a process has begun to write a journal that was to be extended.
@@ -29,14 +33,14 @@ def put(staged: Path, target: Path) -> None:
     """
     if not os.path.lexists(target):
         target.parent.mkdir(parents=True, exist_ok=True)
-        _move(staged, target)
-        atomic_file.sync_directory(target.parent)
+        _move(staged, target, sync)
+        sync(target.parent)
     elif staged.is_dir():
-        _put_all(staged, target)
+        _put_all(staged, target, sync)
     elif target.name == journal.NAME:
         _extend(target, staged)
     else:
-        _move(staged, target)
+        _move(staged, target, sync)
 
 
 def remove_pruned(target: Path) -> None:
@@ -55,24 +59,24 @@ def remove_pruned(target: Path) -> None:
             checkpoint.remove(folder)
 
 
-def sync() -> None:
+def sync_all() -> None:
     """Bring all that was staged onto the disk: file by file takes a hundred times as long."""
     if hasattr(os, "sync"):  # not on Windows
         os.sync()
 
 
-def _put_all(staged: Path, target: Path) -> None:
+def _put_all(staged: Path, target: Path, sync: Sync) -> None:
     """Bring what is in a folder into another one, the journal last."""
     inside = sorted(staged.iterdir(), key=lambda path: (path.name == journal.NAME, path.name))
     for each in inside:
         if each.name == journal.NAME:
-            atomic_file.sync_directory(target)
-        put(each, target / each.name)
+            sync(target)
+        put(each, target / each.name, sync)
     if inside:
-        atomic_file.sync_directory(target)
+        sync(target)
 
 
-def _move(staged: Path, target: Path) -> None:
+def _move(staged: Path, target: Path, sync: Sync) -> None:
     """Rename, or, onto another file system, copy."""
     try:
         staged.replace(target)
@@ -81,7 +85,7 @@ def _move(staged: Path, target: Path) -> None:
             raise
         if staged.is_dir():
             target.mkdir()
-            _put_all(staged, target)
+            _put_all(staged, target, sync)
             return
         temporary = target.with_name(f".{target.name}.tmp")
         try:

@@ -32,3 +32,5 @@ WAYS = {
 """Settings below ``hydra.sweeper``. Those that prune ask for more trials than the budget can pay, and are cut there."""
 FIRST = "TPE, halving"
 """The comparison that decides: this way against ``random``; the others are told beside it."""
+WITH_SEEDS = ("random", FIRST)
+"""What is compared with several seeds a trial: decided when the results with one were known, before any of these."""

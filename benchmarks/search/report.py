@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from benchmarks import machine
-from benchmarks.search.problem import BUDGET, EPOCHS, FIRST, FIXED, FRESH_SEEDS, SPACE, WAYS
+from benchmarks.search.problem import BUDGET, EPOCHS, FIRST, FIXED, FRESH_SEEDS, SPACE, WAYS, WITH_SEEDS
 
 REPORT = Path(__file__).parents[1] / "SEARCH.md"
 _Results = Sequence[dict[str, Any]]
@@ -62,10 +62,47 @@ was added after the first one had been seen.
 {found}
 """
 
+_SECTION = """## With {seeds} seeds a trial
+
+`python -m benchmarks.search.run --seeds {seeds}`: each trial is {seeds} runs on {seeds} splits, its value their mean;
+{budget} epochs a search; repetition r (0 to {last}) has the seeds from {seeds} r on. That *{first}* alone is compared,
+with *random*, on fresh splits, was decided after the results above were known and before any of these was.
+
+{table}
+
+val/loss on fresh splits, as above:
+
+{tests}
+
+{verdict}
+
+The best trial's own value:
+
+{found}
+"""
+
 
 def write(results: _Results) -> None:
     """Write it."""
     REPORT.write_text(text(results))
+    print(f"written: {REPORT}")
+
+
+def append(results: _Results, seeds: int) -> None:
+    """Write what was measured with several seeds a trial at the end of the report."""
+    ways = list(WITH_SEEDS)
+    section = _SECTION.format(
+        seeds=seeds,
+        budget=f"{seeds * BUDGET:,}",
+        first=FIRST,
+        last=max(_pairs(results, FIRST)),
+        table=_table(results, ways),
+        tests=_tests(results, "val_loss", ways),
+        found=_tests(results, "found", ways),
+        verdict=_verdict(results),
+    )
+    before = REPORT.read_text().partition("\n## With")[0].rstrip()
+    REPORT.write_text(f"{before}\n\n{section}")
     print(f"written: {REPORT}")
 
 
@@ -101,12 +138,12 @@ def _of(results: _Results, way: str, repetitions: Sequence[int]) -> list[dict[st
     return [by_number[r] for r in repetitions if r in by_number]
 
 
-def _table(results: _Results) -> str:
+def _table(results: _Results, ways: Sequence[str] = tuple(WAYS)) -> str:
     rows = [
         "| way | repetitions | trials | whole | epochs | said of the best | val/loss | test/loss | test/accuracy |",
         "|" + " --- |" * 9,
     ]
-    for way in WAYS:
+    for way in ways:
         found = _of(results, way, _pairs(results, way))
         names = ("trials", "complete", "epochs", "found", "val_loss", "test_loss", "test_accuracy")
         mean = {name: float(np.mean([np.mean(each[name]) for each in found])) for name in names}
@@ -132,8 +169,8 @@ def ratios(results: _Results, way: str, of: str = "val_loss") -> NDArray[np.floa
     return logs
 
 
-def _tests(results: _Results, of: str) -> str:
-    ways = [way for way in WAYS if way != "random"]
+def _tests(results: _Results, of: str, among: Sequence[str] = tuple(WAYS)) -> str:
+    ways = [way for way in among if way != "random"]
     logs = {way: ratios(results, way, of) for way in ways}
     t = {way: float(stats.ttest_1samp(logs[way], 0).pvalue) for way in ways}
     w = {way: float(stats.wilcoxon(logs[way]).pvalue) for way in ways}

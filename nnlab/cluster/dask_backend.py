@@ -40,6 +40,7 @@ _CONNECT_SECONDS = 15
 _POLL_SECONDS = 0.2
 _CLOSING_SECONDS = 20.0  # for workers to close the records of what was called off
 _REPORTS_A_SECOND = 100.0  # of all workers together; the scheduler passes each on
+_LOOK_SECONDS = 10.0  # between two looks whether there still are workers
 _AHEAD = 2  # stacks a worker that are given away before they are asked for
 
 
@@ -99,6 +100,7 @@ class Cluster:
         self._work: dict[Any, tuple[Work, Order]] = {}
         self._own: dict[str, Any] = {}
         self._published: dict[str, Any] = {}
+        self._next_look = 0.0
         self._client.subscribe_topic(self._topic, lambda event: self._reports.put(event[1]))
 
     def workers(self) -> int:
@@ -233,20 +235,36 @@ class Cluster:
 
     def _call_off(self, progress: SweepProgress) -> None:
         """Call off what is under way, and bring home what the workers have recorded of it."""
-        runs = {run.place: run for _, order in self._work.values() for run in order.runs}
-        if not runs or self._client.status != "running":
+        if not self._work or self._client.status != "running":
             return
+        orders = {future.key: order for future, (_, order) in self._work.items()}
+        runs = {
+            address: [run for key in keys if key in orders for run in orders[key].runs]
+            for address, keys in self._client.processing().items()
+        }
         self._client.cancel(list(self._work), force=True)
-        waiting = set(self._client.scheduler_info(n_workers=-1)["workers"])
+        waiting = {address for address, of_worker in runs.items() if of_worker}
         deadline = time.monotonic() + _CLOSING_SECONDS
         while waiting and time.monotonic() < deadline:
             time.sleep(_POLL_SECONDS)
-            places = [place for place, run in runs.items() if not shipment.has_begun(run.directory)]
-            answers = self._client.run(remote.collect, places, workers=list(waiting), on_error="ignore")
-            for records in filter(None, answers.values()):
-                self._keep(records, runs.values(), progress.directory)
-            waiting = {address for address, records in answers.items() if records is None}
+            for address in sorted(waiting):
+                places = [run.place for run in runs[address]]
+                answers = self._client.run(remote.collect, places, workers=[address], on_error="ignore")
+                records = answers.get(address, b"")
+                if records is None:  # still at work
+                    continue
+                waiting.remove(address)
+                if records:
+                    with contextlib.suppress(NnlabError):  # an older attempt's: it is trained again
+                        self._keep(records, runs[address], progress.directory)
         self._show(progress)
+
+    def _look_for_workers(self, progress: SweepProgress) -> None:
+        """Say that nobody is there to train, now and then, instead of waiting without a word."""
+        if time.monotonic() > self._next_look:
+            self._next_look = time.monotonic() + _LOOK_SECONDS
+            if not self._client.scheduler_info(n_workers=-1)["workers"]:
+                progress.say(f"the cluster {_address(self._client)} has no workers: waiting for some (Ctrl-C is safe)")
 
 
 def _run(task: Task, parent: str | None, sweep: Path) -> Run:

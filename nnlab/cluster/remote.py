@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Sequence
+import uuid
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -52,6 +53,7 @@ def train(order: Order, own: dict[str, Folder], published: dict[str, Folder]) ->
         _check_data(order, worker.address)
         here = {run.place: paths.outputs_dir() / run.place for run in order.runs}
         if order.begun is not None and not _is_shared(order):
+            _set_aside(order, here)
             shipment.unpack(order.begun, here, paths.outputs_dir(), paths.outputs_dir())
         directories = list(here.values())
         for directory in directories:
@@ -83,6 +85,15 @@ def collect(places: Sequence[str]) -> bytes | None:
     if _turn.locked():
         return None
     return shipment.pack({place: paths.outputs_dir() / place for place in places}) or b""
+
+
+def _set_aside(order: Order, here: Mapping[str, Path]) -> None:
+    """Move away what an attempt that went another way has left here of a run whose record comes along."""
+    assert order.begun is not None  # noqa: S101 - it comes along
+    for place in shipment.other_ways(order.begun, here):
+        aside = paths.outputs_dir() / "superseded" / f"{place.replace('/', '-')}-{uuid.uuid4().hex[:6]}"
+        aside.parent.mkdir(exist_ok=True)
+        here[place].rename(aside)
 
 
 def _is_shared(order: Order) -> bool:

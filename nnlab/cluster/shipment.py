@@ -88,6 +88,32 @@ def unpack(
     return arrived
 
 
+def other_ways(data: bytes, targets: Mapping[str, Path]) -> list[str]:
+    """Return the places of an archive whose runs have another journal here: neither is the beginning of the other."""
+    found = []
+    with tempfile.TemporaryDirectory() as work:
+        file = Path(work) / "archive"
+        file.write_bytes(data)
+        with Archive(file, lambda _: None) as archive:
+            for entry in archive.manifest.records:
+                ours = targets[entry.place] / journal.NAME
+                if not ours.is_file():
+                    continue
+                theirs = Path(work) / "journal"
+                name = f"{entry.place}/{journal.NAME}"
+                archive.extract(name, entry.files[journal.NAME], theirs, lambda _: None)
+                shorter, longer = sorted((_whole_lines(ours), _whole_lines(theirs)), key=len)
+                if not longer.startswith(shorter):
+                    found.append(entry.place)
+                theirs.unlink()
+    return found
+
+
+def _whole_lines(path: Path) -> bytes:
+    data = path.read_bytes()
+    return data[: data.rfind(b"\n") + 1]
+
+
 def has_begun(directory: Path) -> bool:
     """Say whether a run has a record."""
     return (directory / journal.NAME).is_file()

@@ -108,6 +108,10 @@ class SweepProgress:
             if Path(report.get("ended", "")) in self._jobs:
                 self.ended(Path(report["ended"]), Outcome(report["status"], report["reason"]), report["left"])
 
+    def say(self, line: str) -> None:
+        """Print a line that is about none of the runs."""
+        self._print(line)
+
     def _show(self, *, is_last: bool = False) -> None:
         now = time.monotonic()
         if self._bar:

@@ -72,16 +72,11 @@ def find_or_create(client: MlflowClient, outputs: Path, uri: str, header: Event,
     return run
 
 
-def find(client: MlflowClient, outputs: Path, uri: str, header: Event) -> Run | None:
-    """Return a journal's run, if the store has it."""
-    found = runs_of(client, _experiment(client, outputs, uri, header["experiment"]), header["run_id"])
+def known(client: MlflowClient, experiment: str, run_id: str) -> Run | None:
+    """Return the run that an experiment has under an id of ours, if there are such an experiment and run."""
+    there = client.get_experiment_by_name(experiment)
+    found = runs_of(client, str(there.experiment_id), run_id) if there is not None else []
     return found[0] if found else None
-
-
-def sweep_of(client: MlflowClient, outputs: Path, uri: str, header: Event) -> str | None:
-    """Return what the sweep of a journal's run is in the store, wherever that is recorded; None if it isn't there."""
-    found = runs_of(client, _experiment(client, outputs, uri, header["experiment"]), header["parent"])
-    return found[0].info.run_id if found else None
 
 
 def runs_of(client: MlflowClient, experiment_id: str, run_id: str) -> list[Run]:

@@ -34,6 +34,7 @@ logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
 
 _MANY = 10_000  # points to send before reading on
 _REASON = "nnlab.reason"
+_QUESTION_SECONDS = 0.25  # after one that was answered with no: the server has other work
 _SILENCE_SECONDS = 60.0  # without a word from trackers elsewhere before their runs are mirrored from here
 _LEVELS = 3  # that a job may lie below its sweep, as hydra.sweep.subdir says
 
@@ -63,6 +64,7 @@ class Mirror:
         self.is_follower = False
         """Whether what others are at, or may be, is left to them; else somebody wants it now."""
         self._heard = time.monotonic()  # of a tracker elsewhere that is at work
+        self._next_question = 0.0  # to the server, whether one is done
 
     def run(self, directory: Path, *, verify: bool = False) -> bool:
         """Mirror what a run's journal has by now.
@@ -243,14 +245,17 @@ class Mirror:
 
     def _left_to_others(self, directory: Path, header: Event, at: Cursor) -> bool | None:
         """Say whether the tracker where a run was trained has mirrored it; None if it is to be done here."""
+        if self.is_follower and time.monotonic() < self._next_question:
+            return False
         record = journal.read(directory)
-        found = creation.find(self.client, self.outputs, self.uri, header)
+        found = creation.known(self.client, header["experiment"], header["run_id"])
         if found is not None and (found.info.status, found.info.end_time) == (record.status, record.ended):
             whole = journal.whole_lines(directory / journal.NAME)
             self._write(directory, replace(at, offset=whole, mlflow_run_id=found.info.run_id, status=record.status))
             self._heard = time.monotonic()
             return True
         if self.is_follower and time.monotonic() - self._heard < _SILENCE_SECONDS:
+            self._next_question = time.monotonic() + _QUESTION_SECONDS
             return False
         at.is_elsewhere = False
         return None
@@ -281,10 +286,10 @@ class Mirror:
                 if above is not None and above.get("run_id") == header["parent"]:
                     return self._mirrored(folder)
         if header["parent"] not in self._parents:  # recorded elsewhere
-            found = creation.sweep_of(self.client, self.outputs, self.uri, header)
+            found = creation.known(self.client, header["experiment"], header["parent"])
             if found is None:
                 return None
-            self._parents[header["parent"]] = found
+            self._parents[header["parent"]] = found.info.run_id
         return self._parents[header["parent"]]
 
     def _mirrored(self, directory: Path, *, verify: bool = False) -> str | None:

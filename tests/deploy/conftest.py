@@ -9,9 +9,24 @@ import pytest
 
 from benchmarks.team_server import TeamServer
 
+_PROGRAMS = {"initdb": "postgresql", "chromium": "chromium"}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def programs(request: pytest.FixtureRequest) -> None:
+    """What is no Python package has to be there; `.ci/run` installs it, and insists on it."""
+    if not any(mark.name == "services" for mark in request.node.iter_markers()):
+        return
+    path = os.pathsep.join([os.environ["PATH"], *map(str, Path("/usr/lib/postgresql").glob("*/bin"))])
+    if missing := [package for name, package in _PROGRAMS.items() if shutil.which(name, path=path) is None]:
+        problem = f"needs {' and '.join(missing)}: apt-get install {' '.join(missing)}"
+        if os.environ.get("NNLAB_TEST_SERVICES") == "required":
+            pytest.fail(problem)
+        pytest.skip(problem)
+
 
 @pytest.fixture(scope="module")
-def team_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TeamServer]:
+def team_server(programs: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TeamServer]:
     """PostgreSQL and MLflow with accounts, each in processes of its own."""
     server = TeamServer(tmp_path_factory.mktemp("team"))
     try:

@@ -19,7 +19,7 @@ from rich.console import Console
 from benchmarks.dask_cluster import DaskCluster
 from benchmarks.report import Section
 from benchmarks.scale import copies, processor_time, thin_workers
-from nnlab.cluster import dask_backend, remote
+from nnlab.cluster import connection, remote
 from nnlab.sweep.progress import SweepProgress
 from nnlab.sweep.work import Training
 
@@ -88,9 +88,9 @@ def _sweep(
             began, own = time.perf_counter(), time.process_time()
             with (
                 mock.patch.object(remote, "train", thin_workers.train),
-                dask_backend.connect(cluster.address, is_tracked=False) as connection,
+                connection.connect(cluster.address, is_tracked=False) as opened,
             ):
-                connection.train(chunks, Training(_PARENT, 1), workers, progress, resume=False)
+                opened.train(chunks, Training(_PARENT, 1), workers, progress, resume=False)
             ended = (
                 time.process_time() - own,
                 processor_time.of(cluster.scheduler_pid) - before,

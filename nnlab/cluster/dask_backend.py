@@ -17,6 +17,8 @@ from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
 
+from distributed import KilledWorker
+
 from nnlab import attempt, paths
 from nnlab.cluster import remote, sent_files, shipment
 from nnlab.cluster.order import Done, Order, Run
@@ -29,58 +31,11 @@ from nnlab.sweep.work import Task, Training, Work, judged
 from nnlab.tracking import cursor, follower, store
 from nnlab.watcher import Outcome
 
-try:
-    import distributed
-    from distributed import KilledWorker
-except ImportError as error:
-    raise NnlabError("hydra.launcher.backend=dask needs Dask: pip install 'nnlab[dask]'") from error
-
-_dask: Any = distributed  # whose types are not complete yet
-_CONNECT_SECONDS = 15
 _POLL_SECONDS = 0.2
 _CLOSING_SECONDS = 20.0  # for workers to close the records of what was called off
 _REPORTS_A_SECOND = 100.0  # of all workers together; the scheduler passes each on
 _LOOK_SECONDS = 10.0  # between two looks whether there still are workers
 _AHEAD = 2  # stacks a worker that are given away before they are asked for
-
-
-@contextlib.contextmanager
-def connect(scheduler: str, *, is_tracked: bool) -> Iterator[Cluster]:
-    """Connect to a cluster.
-
-    Args:
-        scheduler: its address.
-        is_tracked: whether runs are mirrored into MLflow, by the workers' own trackers.
-
-    Raises:
-        NnlabError: it can't be reached, or its workers could not reach our store.
-    """
-    uri = _server() if is_tracked else None
-    try:
-        client = _dask.Client(scheduler, timeout=_CONNECT_SECONDS, set_as_default=False, name="nnlab")
-    except (OSError, ValueError, TimeoutError) as error:
-        text = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise NnlabError(f"hydra.launcher.scheduler={scheduler}: it can't be reached: {text}", exit_code=1) from error
-    try:
-        yield Cluster(client, uri)
-    finally:
-        client.close()
-
-
-def _server() -> str:
-    """Return the server that the workers' trackers send to."""
-    uri = store.uri(paths.outputs_dir())
-    if not store.is_server(uri):
-        raise NnlabError(
-            f"hydra.launcher.backend=dask: workers can't reach the store {store.shown(uri)}: set MLFLOW_TRACKING_URI "
-            "to a tracking server (docs/team.md), or tracking=none"
-        )
-    if store.shown(uri) != uri:
-        raise NnlabError(
-            "hydra.launcher.backend=dask: MLFLOW_TRACKING_URI goes to the workers, so it must hold no password: they "
-            "take it from their own MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
-        )
-    return uri
 
 
 class Cluster:
@@ -189,6 +144,7 @@ class Cluster:
                 raise NnlabError(
                     f"the connection to the cluster {_address(self._client)} is lost", exit_code=1
                 ) from None
+            self._look_for_workers(progress)
             return
         if future not in self._work:
             return
@@ -201,6 +157,8 @@ class Cluster:
                 return
             if done.records is not None:
                 self._keep(done.records, order.runs, progress.directory)
+            if not done.outcomes:
+                raise BrokenProcessPool("its worker was ended")
             settled.set_result(list(done.outcomes))
         except KilledWorker as error:
             settled.set_exception(BrokenProcessPool(str(error)))

@@ -44,9 +44,7 @@ def train(order: Order, own: dict[str, Folder], published: dict[str, Folder]) ->
         raise NnlabError(f"the worker {worker.address} trains a stack already: start workers with --nthreads 1")
     try:
         if order.store is not None:
-            os.environ["MLFLOW_TRACKING_URI"] = (
-                order.store
-            )  # for the tracker; who we are, it takes from our environment
+            os.environ["MLFLOW_TRACKING_URI"] = order.store  # for the tracker; our name it takes from the environment
         sent_files.put(SentFiles(own, published))
         if lacks := sent_files.fetch_or_name([run.job for run in order.runs]):
             return Done(lacks=lacks)

@@ -102,10 +102,10 @@ def _opened(
     if backend != "dask":
         yield _BACKENDS[backend], lambda threads: max(1, joblib.cpu_count() // threads)
         return
-    from nnlab.cluster import dask_backend  # and with it Dask, which takes a second
+    from nnlab.cluster import connection  # and with it Dask, which takes a second
 
     assert scheduler is not None  # noqa: S101 - check_settings() has seen to it
-    with dask_backend.connect(scheduler, is_tracked=any(task.job.config.tracking.enabled for task in tasks)) as cluster:
+    with connection.connect(scheduler, is_tracked=any(task.job.config.tracking.enabled for task in tasks)) as cluster:
         yield cluster.train, lambda _: cluster.workers()
 
 

@@ -7,7 +7,7 @@ ones have sent is kept, and not sent again, for the store would take the same st
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from mlflow import MlflowClient
@@ -34,10 +34,45 @@ def is_abandoned(directory: Path) -> bool:
     return last is None or last["type"] != "status"
 
 
-def claim(client: MlflowClient, run_id: str, own: str) -> None:
-    """Take a run over from an earlier attempt, if there is one."""
-    run = creation.get_run(client, run_id)
-    before = run.data.tags.get(TAG)
+class Attempts:
+    """What this tracker has found out of the attempts before its own."""
+
+    def __init__(self) -> None:
+        self._foreign: dict[Path, dict[str, set[int]]] = {}  # metric -> steps that an earlier attempt has sent
+
+    def claim(self, client: MlflowClient, run_id: str, directory: Path, own: str, claimed: str | None) -> bool:
+        """Make sure that it is this attempt that goes on with a run.
+
+        Args:
+            client: of the store.
+            run_id: MLflow's.
+            directory: of the run.
+            own: the attempt.
+            claimed: the one that the run was last claimed for from here.
+
+        Returns:
+            whether it has been taken over from an earlier one just now.
+
+        Raises:
+            TakenOverError: another worker has taken it over since.
+        """
+        if is_new := claimed != own:
+            _take_over(client, run_id, own)
+            self._foreign.pop(directory, None)
+        elif creation.get_run(client, run_id).data.tags.get(TAG) != own:
+            raise TakenOverError("another worker has begun this run again, and goes on with it")
+        return is_new
+
+    def lacking(self, client: MlflowClient, run_id: str, directory: Path, points: Sequence[Point]) -> list[Point]:
+        """Return the points whose steps no earlier attempt has sent."""
+        if directory not in self._foreign:
+            self._foreign[directory] = _foreign(client, run_id, directory)
+        known = self._foreign[directory]
+        return [point for point in points if point.step not in known.get(point.name, ())]
+
+
+def _take_over(client: MlflowClient, run_id: str, own: str) -> None:
+    before = creation.get_run(client, run_id).data.tags.get(TAG)
     if before == own:
         return
     client.set_tag(run_id, TAG, own)
@@ -46,17 +81,7 @@ def claim(client: MlflowClient, run_id: str, own: str) -> None:
         time.sleep(_GRACE_SECONDS)
 
 
-def check(client: MlflowClient, run_id: str, own: str) -> None:
-    """Refuse to send anything of a run that another worker has taken over.
-
-    Raises:
-        TakenOverError: one has.
-    """
-    if creation.get_run(client, run_id).data.tags.get(TAG) != own:
-        raise TakenOverError("another worker has begun this run again, and goes on with it")
-
-
-def foreign(client: MlflowClient, run_id: str, directory: Path) -> dict[str, set[int]]:
+def _foreign(client: MlflowClient, run_id: str, directory: Path) -> dict[str, set[int]]:
     """Return the steps of each metric that earlier attempts have sent: those that this one has not journalled so."""
     own = {
         (name, event["step"], event["timestamp"])
@@ -70,11 +95,6 @@ def foreign(client: MlflowClient, run_id: str, directory: Path) -> dict[str, set
             if (name, each.step, each.timestamp) not in own:
                 found.setdefault(name, set()).add(each.step)
     return found
-
-
-def without(points: Sequence[Point], foreign: Mapping[str, set[int]]) -> list[Point]:
-    """Return the points whose steps no earlier attempt has sent."""
-    return [point for point in points if point.step not in foreign.get(point.name, ())]
 
 
 def missing(points: Sequence[Point], there: Sequence[Metric]) -> list[Point]:

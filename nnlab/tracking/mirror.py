@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import cast
@@ -22,10 +21,12 @@ from nnlab import attempt, journal, locks
 from nnlab.errors import NnlabError
 from nnlab.journal import Event
 from nnlab.tracking import artifacts, attempts, creation, cursor, entities, store
+from nnlab.tracking.attempts import Attempts
 from nnlab.tracking.audit import audit
 from nnlab.tracking.batch import Batch
 from nnlab.tracking.cursor import Cursor
 from nnlab.tracking.description import unsent
+from nnlab.tracking.elsewhere import Elsewhere
 from nnlab.tracking.patience import Patient
 from nnlab.tracking.thinning import Thinning
 
@@ -34,8 +35,6 @@ logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
 
 _MANY = 10_000  # points to send before reading on
 _REASON = "nnlab.reason"
-_QUESTION_SECONDS = 0.25  # after one that was answered with no: the server has other work
-_SILENCE_SECONDS = 60.0  # without a word from trackers elsewhere before their runs are mirrored from here
 _LEVELS = 3  # that a job may lie below its sweep, as hydra.sweep.subdir says
 
 
@@ -59,12 +58,11 @@ class Mirror:
         self._failures: dict[Path, int] = {}  # that the server had when a run was first mirrored
         self._directories: dict[str, Path] = {}  # run id -> where it was first seen
         self._sent: dict[Path, set[str]] = {}  # artifacts of runs that have ended
-        self._foreign: dict[Path, dict[str, set[int]]] = {}  # metric -> steps that an earlier attempt has sent
+        self._attempts = Attempts()
         self._parents: dict[str, str] = {}  # run id of a sweep that is recorded elsewhere -> MLflow's
         self.is_follower = False
         """Whether what others are at, or may be, is left to them; else somebody wants it now."""
-        self._heard = time.monotonic()  # of a tracker elsewhere that is at work
-        self._next_question = 0.0  # to the server, whether one is done
+        self._elsewhere = Elsewhere()
 
     def run(self, directory: Path, *, verify: bool = False) -> bool:
         """Mirror what a run's journal has by now.
@@ -103,7 +101,7 @@ class Mirror:
             return True
         at = replace(cursor.read(directory, self.key), problem=None)
         at.is_elsewhere = at.is_elsewhere and not is_alive
-        if at.is_elsewhere and (is_settled := self._left_to_others(directory, header, at)) is not None:
+        if at.is_elsewhere and (is_settled := self._is_done_elsewhere(directory, header, at)) is not None:
             return is_settled
         if self._patient is not None:
             self._failures.setdefault(directory, self._patient.failures)
@@ -225,37 +223,25 @@ class Mirror:
     def _send(self, directory: Path, at: Cursor, batch: Batch, offset: int) -> None:
         assert at.mlflow_run_id is not None  # noqa: S101 - set before anything is sent
         if own := attempt.of(directory):
-            self._claim(directory, at, own)
-            batch.points = attempts.without(batch.points, self._foreign[directory])
+            if self._attempts.claim(self.client, at.mlflow_run_id, directory, own, at.attempt):
+                at.attempt = own
+                self._write(directory, at)
+            batch.points = self._attempts.lacking(self.client, at.mlflow_run_id, directory, batch.points)
         batch.send(self.client, at.mlflow_run_id, self.uri)
         at.offset = offset
         self._write(directory, at)
 
-    def _claim(self, directory: Path, at: Cursor, own: str) -> None:
-        """Make sure that it is this attempt at a run that goes on with it, and know what earlier ones have sent."""
-        assert at.mlflow_run_id is not None  # noqa: S101 - it has been found or created
-        if at.attempt != own:
-            attempts.claim(self.client, at.mlflow_run_id, own)
-            at.attempt = own
-            self._write(directory, at)
-            self._foreign.pop(directory, None)
-        attempts.check(self.client, at.mlflow_run_id, own)
-        if directory not in self._foreign:
-            self._foreign[directory] = attempts.foreign(self.client, at.mlflow_run_id, directory)
-
-    def _left_to_others(self, directory: Path, header: Event, at: Cursor) -> bool | None:
+    def _is_done_elsewhere(self, directory: Path, header: Event, at: Cursor) -> bool | None:
         """Say whether the tracker where a run was trained has mirrored it; None if it is to be done here."""
-        if self.is_follower and time.monotonic() < self._next_question:
+        if self.is_follower and not self._elsewhere.may_ask():
             return False
         record = journal.read(directory)
-        found = creation.known(self.client, header["experiment"], header["run_id"])
-        if found is not None and (found.info.status, found.info.end_time) == (record.status, record.ended):
+        found = self._elsewhere.done(self.client, header, record)
+        if found is not None:
             whole = journal.whole_lines(directory / journal.NAME)
-            self._write(directory, replace(at, offset=whole, mlflow_run_id=found.info.run_id, status=record.status))
-            self._heard = time.monotonic()
+            self._write(directory, replace(at, offset=whole, mlflow_run_id=found, status=record.status))
             return True
-        if self.is_follower and time.monotonic() - self._heard < _SILENCE_SECONDS:
-            self._next_question = time.monotonic() + _QUESTION_SECONDS
+        if self.is_follower and not self._elsewhere.is_silent():
             return False
         at.is_elsewhere = False
         return None

@@ -1,6 +1,6 @@
 """Dask backend: stacks become tasks of a Dask cluster, and the records that its workers keep come back.
 
-Dask's own client, not joblib's backend for it: there a task whose workers were killed too often ends all others.
+Dask's own client, not joblib's backend for it: each stack is called off, or tried again in halves, by itself.
 """
 
 from __future__ import annotations

@@ -40,10 +40,11 @@ bench-sweeps: .venv/installed
 	$(BIN)/pip install -q -c constraints.txt -e '.[bench]'
 	$(BIN)/python benchmarks/sweeps/run.py
 
-# TPE and pruning against random search in the same budget of epochs; writes benchmarks/SEARCH.md. About 20 minutes.
+# TPE and pruning against random search in the same budget of epochs; writes benchmarks/SEARCH.md. About an hour.
 bench-search: .venv/installed
 	$(BIN)/pip install -q -c constraints.txt -e '.[optuna]'
 	$(BIN)/python -m benchmarks.search.run
+	$(BIN)/python -m benchmarks.search.run --seeds 3
 
 # Many thin workers on a real Dask scheduler, and PostgreSQL with MLflow's server under load; writes benchmarks/SCALE.md.
 bench-scale: .venv/installed-test

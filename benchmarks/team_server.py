@@ -65,6 +65,11 @@ class TeamServer:
         return [self.password, *self._secrets.values()]
 
     @property
+    def database_password(self) -> str:
+        """That of the database's user, ``mlflow``."""
+        return self._secrets["PGPASSWORD"]
+
+    @property
     def client_environment(self) -> dict[str, str]:
         """All that a user of it has to set."""
         return {

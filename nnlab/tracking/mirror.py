@@ -239,7 +239,8 @@ class Mirror:
         found = self._elsewhere.done(self.client, header, record)
         if found is not None:
             whole = journal.whole_lines(directory / journal.NAME)
-            self._write(directory, replace(at, offset=whole, mlflow_run_id=found, status=record.status))
+            at = replace(at, offset=whole, mlflow_run_id=found, status=record.status, is_elsewhere=False)
+            self._write(directory, at)  # from now on it is ours: what is annotated here, nobody else would send
             return True
         if self.is_follower and not self._elsewhere.is_silent():
             return False

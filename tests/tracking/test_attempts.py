@@ -158,6 +158,10 @@ def test_a_copy_is_left_to_the_tracker_where_it_was_trained(lab: Lab, mirror: Mi
     assert cursor.is_mirrored(copy, connection.key)
     assert lab.rows() == rows
 
+    lab.append(copy, {"type": "tags", "tags": {"nnlab.reproduced_by": "r9"}}, {**FINISHED, "timestamp": START + 2000})
+    assert mirror(copy)  # what is annotated here
+    assert lab.tags()["nnlab.reproduced_by"] == "r9"
+
     late = lab.journal("launcher/sweeps/s/1", epoch(0, 1.0), FINISHED, timestamp=START, run_id="r1")
     attempt.begin(late)
     cursor.write(late, connection.key, cursor.Cursor(is_elsewhere=True))
